@@ -1,0 +1,383 @@
+"""The typed configuration: load, override, validate, save.
+
+One YAML file describes a run. Every default stands here and nowhere else; library functions take plain values and never
+see these classes. This module knows pydantic and YAML, nothing of Keras, text or files other than the one it reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from nmt.errors import ConfigError, did_you_mean
+
+MAX_CONFIG_BYTES = 1_000_000
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class FilesCorpus(_Section):
+    """Two parallel plain-text files, one sentence a line; `.gz`, `.xz` and `.zst` are read as they are."""
+
+    type: Literal["files"] = "files"
+    source: str = Field(min_length=1, description="Path of the source-language file.")
+    target: str = Field(min_length=1, description="Path of the target-language file.")
+
+
+class TSVCorpus(_Section):
+    """A tab-separated file; quotes are ordinary characters."""
+
+    type: Literal["tsv"] = "tsv"
+    path: str = Field(min_length=1, description="Path of the file; may be compressed.")
+    source_column: int | str = Field(0, description="Column of the source: its number from 0, or its name in the header.")
+    target_column: int | str = Field(1, description="Column of the target: its number from 0, or its name in the header.")
+
+
+class JSONLCorpus(_Section):
+    """One JSON object a line: `{"translation": {"en": ..., "de": ...}}` or flat columns."""
+
+    type: Literal["jsonl"] = "jsonl"
+    path: str = Field(min_length=1, description="Path of the file; may be compressed.")
+    source_column: str | None = Field(None, description="Column of the source; by default the source language's code.")
+    target_column: str | None = Field(None, description="Column of the target; by default the target language's code.")
+
+
+class HubCorpus(_Section):
+    """A data set of the Hugging Face Hub, or a local folder in the same formats."""
+
+    type: Literal["hub"] = "hub"
+    repository: str = Field(min_length=1, description="Repository id such as `owner/name`, or the path of a local folder.")
+    config: str | None = Field(None, description="Configuration (subset) of the data set.")
+    split: str = Field("train", min_length=1, description="Split to read, such as `train` or `train[:1000]`.")
+    revision: str | None = Field(None, description="Branch, tag or commit; fix it to make a run repeatable.")
+    source_column: str | None = Field(None, description="Column of the source; by default the source language's code.")
+    target_column: str | None = Field(None, description="Column of the target; by default the target language's code.")
+
+
+class PhrasebookCorpus(_Section):
+    """The built-in English-French corpus, generated from a grammar."""
+
+    type: Literal["phrasebook"] = "phrasebook"
+    split: Literal["train", "dev", "test"] = Field("train", description="Splits share no sentence.")
+    num_pairs: int = Field(20_000, ge=1, le=100_000, description="Number of distinct sentence pairs to generate.")
+    seed: int = Field(1, ge=0, description="Seed of the generator.")
+
+
+Corpus = Annotated[
+    FilesCorpus | TSVCorpus | JSONLCorpus | HubCorpus | PhrasebookCorpus, Field(discriminator="type")
+]
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, dict) else value
+
+
+Corpora = Annotated[list[Corpus], pydantic.BeforeValidator(_as_list), Field(min_length=1)]
+
+
+class DataConfig(_Section):
+    """Parallel text and what is left out of it in training."""
+
+    train: Corpora = Field(description="Corpora to train on, concatenated in this order.")
+    dev: Corpora = Field(description="Corpora that choose the best model and stop the training.")
+    test: Corpora | None = Field(None, description="Held-out corpora, translated once with the finished model.")
+    max_length_pieces: int = Field(
+        100, ge=1, le=10_000, description="Training pairs with a longer side, in pieces, are counted and left out."
+    )
+    max_length_ratio: float = Field(
+        9.0, ge=1, description="Training pairs whose longer side, in pieces, exceeds the shorter by more are left out."
+    )
+    drop_duplicates: bool = Field(True, description="Leave out exact repetitions of a training pair.")
+
+
+class TokenizerConfig(_Section):
+    """SentencePiece, trained on the training side alone."""
+
+    model_type: Literal["unigram", "bpe"] = Field("unigram", description="Segmentation model.")
+    vocabulary_size: int = Field(
+        8000, ge=300, le=100_000, description="Pieces in each vocabulary; lowered with a message if the corpus is small."
+    )
+    joint: bool = Field(True, description="One vocabulary for both languages, or one for each.")
+    byte_fallback: bool = Field(True, description="Spell characters outside the vocabulary as bytes: nothing is lost.")
+    character_coverage: float = Field(
+        0.9995, gt=0, le=1, description="Share of the characters of the corpus that get a piece of their own."
+    )
+    normalization: Literal["identity", "nfkc", "nmt_nfkc"] = Field(
+        "identity", description="Unicode normalization by SentencePiece; `identity` keeps every character as typed."
+    )
+
+
+class BatchingConfig(_Section):
+    """How training pairs are put together."""
+
+    size: int = Field(80, ge=1, le=1_000_000, description="Size of a batch, in `unit`.")
+    unit: Literal["sentences", "tokens"] = Field(
+        "sentences", description="`tokens`: the longer padded side of a batch holds at most `size` tokens."
+    )
+
+
+class ModelConfig(_Section):
+    """Sizes and variants of the encoder-decoder."""
+
+    embedding_size: int = Field(256, ge=1, le=8192, description="Width of the embeddings.")
+    encoder_size: int = Field(256, ge=1, le=8192, description="Units of each direction of the encoder.")
+    encoder_layers: int = Field(1, ge=1, le=16, description="Bidirectional layers, residual from the second on.")
+    decoder: Literal["input_feeding", "conditional"] = Field(
+        "conditional",
+        description="`input_feeding`: one GRU fed with the previous context. `conditional`: one GRU before and one after the attention.",
+    )
+    decoder_size: int = Field(512, ge=1, le=8192, description="Units of the decoder.")
+    attention_size: int = Field(256, ge=1, le=8192, description="Units of the attention's hidden layer.")
+    tied_embeddings: Literal["none", "target", "all"] = Field(
+        "all", description="`target`: target embedding = output matrix. `all`: source embedding too (joint vocabulary)."
+    )
+    reset_after: bool = Field(
+        True, description="GRU variant: apply the reset gate after the recurrent product (cuDNN, faster) or before it."
+    )
+    dropout_rate: float = Field(0.3, ge=0, lt=1, description="Dropout on embeddings, memory and readout.")
+    variational_dropout: bool = Field(False, description="Draw one dropout mask a sentence instead of one a position.")
+    recurrent_dropout_rate: float = Field(
+        0.0, ge=0, lt=1, description="Variational dropout on the recurrent state, one mask a sentence."
+    )
+
+
+class ScheduleConfig(_Section):
+    """Learning rate over the updates."""
+
+    type: Literal["constant", "inverse_sqrt", "cosine", "plateau"] = Field(
+        "inverse_sqrt", description="Shape after the warm-up; `plateau` cuts the rate when the chosen metric stalls."
+    )
+    warmup_updates: int = Field(200, ge=0, description="Updates of linear warm-up.")
+    decay_updates: int = Field(
+        2000, ge=1, description="`cosine`: updates until the rate reaches its floor. `inverse_sqrt`: updates at the peak before it falls."
+    )
+    factor: float = Field(0.5, gt=0, lt=1, description="`plateau`: the rate is multiplied by this.")
+    patience: int = Field(2, ge=0, description="`plateau`: validations without improvement before a cut.")
+    floor: float = Field(0.0, ge=0, le=1, description="Lowest rate, as a fraction of the peak.")
+
+
+class TrainingConfig(_Section):
+    """Optimisation, validation and stopping."""
+
+    optimizer: Literal["adam", "adamw", "rmsprop"] = Field("adam", description="Update rule.")
+    learning_rate: float = Field(0.001, gt=0, le=10, description="Peak learning rate.")
+    weight_decay: float = Field(0.01, ge=0, lt=1, description="Decoupled weight decay; `adamw` alone uses it.")
+    clip_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this global norm.")
+    schedule: ScheduleConfig = Field(default_factory=ScheduleConfig, description="Learning rate over the updates.")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Probability mass spread over the whole vocabulary.")
+    ema_decay: float | None = Field(
+        None, gt=0, lt=1, description="Decay an update of the averaged weights that are validated and saved; null: off."
+    )
+    precision: Literal["float32", "mixed_bfloat16"] = Field("float32", description="Arithmetic of the layers.")
+    max_epochs: int = Field(30, ge=1, description="Most passes over the training data.")
+    max_updates: int | None = Field(None, ge=1, description="Most optimizer updates; null: no limit.")
+    max_minutes: float | None = Field(None, gt=0, description="Most minutes of training; null: no limit.")
+    validate_every_epochs: int = Field(1, ge=1, description="Epochs between two translations of the dev corpora.")
+    metric: Literal["bleu", "chrf", "loss"] = Field("bleu", description="Dev metric that chooses the best model.")
+    early_stopping_patience: int | None = Field(
+        5, ge=1, description="Validations without improvement before training stops; null: never."
+    )
+    num_sample_sentences: int = Field(3, ge=0, le=100, description="Dev sentences shown with their translations.")
+    keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints kept for resuming.")
+
+
+class DecodingConfig(_Section):
+    """Beam search; the defaults of every later translation with the model."""
+
+    beam_size: int = Field(5, ge=1, le=1000, description="Hypotheses kept a step; 1 is greedy search.")
+    length_penalty: float = Field(1.0, ge=0, le=10, description="GNMT length penalty alpha; 0: none.")
+    coverage_penalty: float = Field(0.0, ge=0, le=10, description="GNMT coverage penalty beta; 0: none.")
+    min_length_ratio: float = Field(0.0, ge=0, le=1, description="Shortest output, as a ratio of the source's pieces.")
+    max_length_ratio: float = Field(
+        2.0, gt=0, le=100, description="Longest output, as a ratio of the source's pieces (plus ten)."
+    )
+    no_repeat_ngram_size: int = Field(0, ge=0, le=100, description="No n-gram of this many pieces comes twice; 0: off.")
+    batch_size: int = Field(64, ge=1, le=100_000, description="Sentences translated at a time.")
+
+
+class Config(_Section):
+    """Everything that defines a run."""
+
+    source_language: str = Field(min_length=1, max_length=35, description="Code of the source language, such as `en`.")
+    target_language: str = Field(min_length=1, max_length=35, description="Code of the target language, such as `de`.")
+    seed: int = Field(1, ge=0, lt=2**31, description="Seed of weights, dropout and the order of the data.")
+    data: DataConfig = Field(description="Parallel text.")
+    tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig, description="Subword segmentation.")
+    batching: BatchingConfig = Field(default_factory=BatchingConfig, description="Training batches.")
+    model: ModelConfig = Field(default_factory=ModelConfig, description="Encoder-decoder.")
+    training: TrainingConfig = Field(default_factory=TrainingConfig, description="Optimisation and validation.")
+    decoding: DecodingConfig = Field(default_factory=DecodingConfig, description="Search.")
+
+    @pydantic.model_validator(mode="after")
+    def _check_across_sections(self) -> Config:
+        if self.model.tied_embeddings == "all" and not self.tokenizer.joint:
+            raise ValueError(
+                "model.tied_embeddings: `all` needs one joint vocabulary. Received: tokenizer.joint=false. "
+                "Set tokenizer.joint to true, or model.tied_embeddings to `target`"
+            )
+        return self
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Reads, overrides and validates a configuration file.
+
+    Args:
+        path: YAML file.
+        overrides: `section.key=value` strings; the value is YAML. Applied in order, the last one wins.
+
+    Returns:
+        The validated configuration with every default filled in.
+
+    Raises:
+        ConfigError: The file can't be read, is not YAML, or breaks the schema. All problems are listed at once.
+    """
+    tree = _read_yaml(Path(path))
+    for override in overrides:
+        _apply_override(tree, override)
+    return validate(tree, str(path))
+
+
+def validate(tree: dict[str, Any], name: str) -> Config:
+    """Validates a tree of plain values, reporting every problem under `name`."""
+    try:
+        return Config.model_validate(tree)
+    except pydantic.ValidationError as error:
+        problems = [_describe(problem, Config) for problem in error.errors()]
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        raise ConfigError(f"{name}: {count}\n" + "\n".join(f"  {problem}" for problem in problems)) from None
+
+
+def dump(config: Config) -> str:
+    """Returns the configuration as YAML that `load` reads back to an equal configuration."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses duplicate keys and aliases, and reads `1e-3` as a number as YAML 1.2 does."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.MarkedYAMLError(problem="aliases are not allowed; write the value out", problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="keys must be plain names", problem_mark=key_node.start_mark)
+            if key_node.value in seen:
+                problem = f"duplicate key `{key_node.value}`; keep one of them"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
+            seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: can't read the configuration: {error.strerror}. Check the path.") from None
+    if len(content) > MAX_CONFIG_BYTES:
+        raise ConfigError(f"{path}: a configuration has at most {MAX_CONFIG_BYTES:,} bytes. Is this the right file?")
+    try:
+        tree = yaml.load(content.decode("utf-8"), _Loader)  # noqa: S506  (a SafeLoader)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: a configuration is UTF-8 text. Received: an invalid byte at {error.start}.") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {_yaml_problem(error)}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: a configuration is a mapping of sections. Received: {type(tree).__name__}.")
+    return tree
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    return f"line {mark.line + 1}: {problem}" if mark else str(problem)
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    path = key.strip().split(".")
+    if not separator or not all(path):
+        raise ConfigError(f"--set takes key=value, such as training.max_epochs=5. Received: {override!r}")
+    try:
+        value = yaml.load(text, _Loader)  # noqa: S506  (a SafeLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {key}: the value is not valid YAML: {_yaml_problem(error)}. Received: {text!r}") from None
+    node = tree
+    for depth, name in enumerate(path[:-1]):
+        child = node.setdefault(name, {})
+        if not isinstance(child, dict):
+            parent = ".".join(path[: depth + 1])
+            raise ConfigError(f"--set {key}: `{parent}` is not a section; set it whole, as in --set '{parent}=...'")
+        node = child
+    node[path[-1]] = value
+
+
+def _describe(problem: Any, root: type[BaseModel]) -> str:
+    location, owner = _locate(problem["loc"], root)
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = owner.model_fields if owner else {}
+        return f"{location}: unknown key. {did_you_mean(str(problem['loc'][-1]), known)}"
+    if kind == "missing":
+        return f"{location}: missing. Add it."
+    if kind == "value_error":
+        return str(context["error"])
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        rule = f"`type` must be one of {context.get('expected_tags', 'files, tsv, jsonl, hub, phrasebook')}"
+        received = problem["input"].get("type") if isinstance(problem["input"], dict) else problem["input"]
+        return f"{location}: {rule}. Received: {received!r}"
+    rules = {
+        "greater_than_equal": "must be >= {ge}",
+        "greater_than": "must be > {gt}",
+        "less_than_equal": "must be <= {le}",
+        "less_than": "must be < {lt}",
+        "literal_error": "must be {expected}",
+        "int_type": "must be a whole number",
+        "int_from_float": "must be a whole number",
+        "float_type": "must be a number",
+        "bool_type": "must be true or false",
+        "string_type": "must be text",
+        "list_type": "must be a list",
+        "model_type": "must be a section of keys and values",
+        "string_too_short": "must not be empty",
+        "too_short": "must not be empty",
+    }
+    rule = rules[kind].format(**context) if kind in rules else problem["msg"]
+    return f"{location}: {rule}. Received: {problem['input']!r}"
+
+
+def _locate(loc: Sequence[str | int], root: type[BaseModel]) -> tuple[str, type[BaseModel] | None]:
+    """Returns the dotted path of a problem, without pydantic's union tags, and the section it lies in."""
+    corpora = {corpus.model_fields["type"].default: corpus for corpus in
+               (FilesCorpus, TSVCorpus, JSONLCorpus, HubCorpus, PhrasebookCorpus)}
+    section: type[BaseModel] | None = root
+    names: list[str] = []
+    for position, part in enumerate(loc):
+        if isinstance(part, int):
+            names[-1] += f"[{part}]"
+        elif position and isinstance(loc[position - 1], int) and part in corpora:
+            section = corpora[part]
+        else:
+            names.append(str(part))
+            field = section.model_fields.get(part) if section and position < len(loc) - 1 else None
+            if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                section = field.annotation
+    return ".".join(names) or "configuration", section

@@ -1,0 +1,70 @@
+"""The errors a user can cause, and the hint that names what they may have meant.
+
+Every message says what is wrong, the rule, what was received, and what to do next. The command line prints it as one
+message without a traceback and ends with `exit_status`. This module knows nothing of the rest of the package.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NMTError(Exception):
+    """A mistake in what the user gave: a command, a file, a configuration. Base of all errors raised on purpose.
+
+    Attributes:
+        exit_status: The status that the command line ends with.
+    """
+
+    exit_status = 2
+
+
+class ConfigError(NMTError):
+    """The configuration breaks its schema; the message lists every problem at once."""
+
+
+class CorpusError(NMTError):
+    """A corpus is missing, unreadable, misaligned or empty."""
+
+
+class TokenizerError(NMTError):
+    """A tokenizer can't be trained from, or loaded from, what was given."""
+
+
+class ModelFileError(NMTError):
+    """A model folder is missing, damaged, from elsewhere or of a newer format."""
+
+
+class RunDirectoryError(NMTError):
+    """A run directory exists already, is locked, damaged or unwritable."""
+
+
+class InputError(NMTError):
+    """Text or options given to a command or a Python call break a rule."""
+
+
+class TrainingError(NMTError):
+    """Training can't go on: the loss is not a finite number, or nothing is left to train on."""
+
+    exit_status = 3
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns a hint that names the nearest known name, or lists what is known.
+
+    Args:
+        name: What was received.
+        known: The names that would have been accepted.
+
+    Example:
+        >>> did_you_mean("beam_sise", ["beam_size", "batch_size"])
+        'Did you mean `beam_size`?'
+        >>> did_you_mean("zzz", ["bleu", "chrf"])
+        'Known: bleu, chrf.'
+    """
+    candidates = sorted(known)
+    nearest = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
+    if nearest:
+        return f"Did you mean `{nearest[0]}`?"
+    return f"Known: {', '.join(candidates)}."
