@@ -1,7 +1,7 @@
 """The typed configuration: load, override, validate, save.
 
 One YAML file describes a run. Every default stands here and nowhere else; library functions take plain values and never
-see these classes. This module knows pydantic and YAML, nothing of Keras, text or files other than the one it reads.
+see these classes. This module knows pydantic, nothing of Keras, text or files other than the one it reads.
 """
 
 from __future__ import annotations
@@ -12,16 +12,32 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from nmt.errors import ConfigError, did_you_mean
+from nmt import strict_yaml
+from nmt.config_problems import describe, shown
+from nmt.errors import ConfigError, InputError
 
 MAX_CONFIG_BYTES = 1_000_000
+_LANGUAGE_CODE = re.compile(r"[A-Za-z]{1,8}([-_][A-Za-z0-9]{1,8}){0,4}")
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def _check_column(value: object) -> object:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | str)
+        or value == ""
+        or (isinstance(value, int) and value < 0)
+    ):
+        raise ValueError(f"must be a column's number from 0 or its name. Received: {shown(value)}")
+    return value
+
+
+Column = Annotated[int | str, pydantic.BeforeValidator(_check_column)]
 
 
 class FilesCorpus(_Section):
@@ -37,8 +53,8 @@ class TSVCorpus(_Section):
 
     type: Literal["tsv"] = "tsv"
     path: str = Field(min_length=1, description="Path of the file; may be compressed.")
-    source_column: int | str = Field(0, description="Column of the source: its number from 0, or its name in the header.")
-    target_column: int | str = Field(1, description="Column of the target: its number from 0, or its name in the header.")
+    source_column: Column = Field(0, description="Column of the source: its number from 0, or its name in the header.")
+    target_column: Column = Field(1, description="Column of the target: its number from 0, or its name in the header.")
 
 
 class JSONLCorpus(_Section):
@@ -54,7 +70,7 @@ class HubCorpus(_Section):
     """A data set of the Hugging Face Hub, or a local folder in the same formats."""
 
     type: Literal["hub"] = "hub"
-    repository: str = Field(min_length=1, description="Repository id such as `owner/name`, or the path of a local folder.")
+    repository: str = Field(min_length=1, description="Repository id (`owner/name`), or path of a local folder.")
     config: str | None = Field(None, description="Configuration (subset) of the data set.")
     split: str = Field("train", min_length=1, description="Split to read, such as `train` or `train[:1000]`.")
     revision: str | None = Field(None, description="Branch, tag or commit; fix it to make a run repeatable.")
@@ -71,13 +87,15 @@ class PhrasebookCorpus(_Section):
     seed: int = Field(1, ge=0, description="Seed of the generator.")
 
 
-Corpus = Annotated[
-    FilesCorpus | TSVCorpus | JSONLCorpus | HubCorpus | PhrasebookCorpus, Field(discriminator="type")
-]
+Corpus = Annotated[FilesCorpus | TSVCorpus | JSONLCorpus | HubCorpus | PhrasebookCorpus, Field(discriminator="type")]
 
 
 def _as_list(value: object) -> object:
-    return [value] if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return [value]
+    if not isinstance(value, list):
+        raise ValueError(f"must be a corpus or a list of corpora. Received: {shown(value)}")
+    return value
 
 
 Corpora = Annotated[list[Corpus], pydantic.BeforeValidator(_as_list), Field(min_length=1)]
@@ -103,7 +121,7 @@ class TokenizerConfig(_Section):
 
     model_type: Literal["unigram", "bpe"] = Field("unigram", description="Segmentation model.")
     vocabulary_size: int = Field(
-        8000, ge=300, le=100_000, description="Pieces in each vocabulary; lowered with a message if the corpus is small."
+        8000, ge=300, le=100_000, description="Pieces a vocabulary; lowered with a message if the corpus is small."
     )
     joint: bool = Field(True, description="One vocabulary for both languages, or one for each.")
     byte_fallback: bool = Field(True, description="Spell characters outside the vocabulary as bytes: nothing is lost.")
@@ -132,7 +150,7 @@ class ModelConfig(_Section):
     encoder_layers: int = Field(1, ge=1, le=16, description="Bidirectional layers, residual from the second on.")
     decoder: Literal["input_feeding", "conditional"] = Field(
         "conditional",
-        description="`input_feeding`: one GRU fed with the previous context. `conditional`: one GRU before and one after the attention.",
+        description="`input_feeding`: one GRU, fed the last context. `conditional`: one before, one after attention.",
     )
     decoder_size: int = Field(512, ge=1, le=8192, description="Units of the decoder.")
     attention_size: int = Field(256, ge=1, le=8192, description="Units of the attention's hidden layer.")
@@ -157,7 +175,9 @@ class ScheduleConfig(_Section):
     )
     warmup_updates: int = Field(200, ge=0, description="Updates of linear warm-up.")
     decay_updates: int = Field(
-        2000, ge=1, description="`cosine`: updates until the rate reaches its floor. `inverse_sqrt`: updates at the peak before it falls."
+        2000,
+        ge=1,
+        description="`cosine`: updates to reach the floor. `inverse_sqrt`: updates at the peak before it falls.",
     )
     factor: float = Field(0.5, gt=0, lt=1, description="`plateau`: the rate is multiplied by this.")
     patience: int = Field(2, ge=0, description="`plateau`: validations without improvement before a cut.")
@@ -200,14 +220,37 @@ class DecodingConfig(_Section):
         2.0, gt=0, le=100, description="Longest output, as a ratio of the source's pieces (plus ten)."
     )
     no_repeat_ngram_size: int = Field(0, ge=0, le=100, description="No n-gram of this many pieces comes twice; 0: off.")
+    max_source_pieces: int = Field(
+        128, ge=8, le=10_000, description="Longer lines are translated in parts of this many pieces, and joined again."
+    )
     batch_size: int = Field(64, ge=1, le=100_000, description="Sentences translated at a time.")
+
+    def with_changes(self, changes: dict[str, Any]) -> DecodingConfig:
+        """Returns a copy with some values changed.
+
+        Raises:
+            InputError: A name is unknown or a value out of range; all problems are listed.
+        """
+        try:
+            return DecodingConfig.model_validate({**self.model_dump(), **changes})
+        except pydantic.ValidationError as error:
+            raise InputError("; ".join(describe(error, DecodingConfig))) from None
+
+
+def _check_language(code: str) -> str:
+    if not _LANGUAGE_CODE.fullmatch(code):
+        raise ValueError(f"must be a language code such as `en` or `pt-BR`. Received: {shown(code)}")
+    return code
+
+
+LanguageCode = Annotated[str, pydantic.AfterValidator(_check_language)]
 
 
 class Config(_Section):
     """Everything that defines a run."""
 
-    source_language: str = Field(min_length=1, max_length=35, description="Code of the source language, such as `en`.")
-    target_language: str = Field(min_length=1, max_length=35, description="Code of the target language, such as `de`.")
+    source_language: LanguageCode = Field(description="Code of the source language, such as `en`.")
+    target_language: LanguageCode = Field(description="Code of the target language, such as `de`.")
     seed: int = Field(1, ge=0, lt=2**31, description="Seed of weights, dropout and the order of the data.")
     data: DataConfig = Field(description="Parallel text.")
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig, description="Subword segmentation.")
@@ -218,11 +261,19 @@ class Config(_Section):
 
     @pydantic.model_validator(mode="after")
     def _check_across_sections(self) -> Config:
+        problems = []
         if self.model.tied_embeddings == "all" and not self.tokenizer.joint:
-            raise ValueError(
+            problems.append(
                 "model.tied_embeddings: `all` needs one joint vocabulary. Received: tokenizer.joint=false. "
-                "Set tokenizer.joint to true, or model.tied_embeddings to `target`"
+                "Set tokenizer.joint to true, or model.tied_embeddings to `target`."
             )
+        shortest, longest = self.decoding.min_length_ratio, self.decoding.max_length_ratio
+        if shortest > longest:
+            problems.append(
+                f"decoding.min_length_ratio: must be <= decoding.max_length_ratio ({longest}). Received: {shortest}"
+            )
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
 
@@ -250,40 +301,14 @@ def validate(tree: dict[str, Any], name: str) -> Config:
     try:
         return Config.model_validate(tree)
     except pydantic.ValidationError as error:
-        problems = [_describe(problem, Config) for problem in error.errors()]
+        problems = describe(error, Config)
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        raise ConfigError(f"{name}: {count}\n" + "\n".join(f"  {problem}" for problem in problems)) from None
+        raise ConfigError("\n  ".join([f"{name}: {count}", *problems])) from None
 
 
 def dump(config: Config) -> str:
     """Returns the configuration as YAML that `load` reads back to an equal configuration."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses duplicate keys and aliases, and reads `1e-3` as a number as YAML 1.2 does."""
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.MarkedYAMLError(problem="aliases are not allowed; write the value out", problem_mark=event.start_mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(problem="keys must be plain names", problem_mark=key_node.start_mark)
-            if key_node.value in seen:
-                problem = f"duplicate key `{key_node.value}`; keep one of them"
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
-            seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+    return strict_yaml.render(config.model_dump(mode="json"))
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -295,31 +320,26 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if len(content) > MAX_CONFIG_BYTES:
         raise ConfigError(f"{path}: a configuration has at most {MAX_CONFIG_BYTES:,} bytes. Is this the right file?")
     try:
-        tree = yaml.load(content.decode("utf-8"), _Loader)  # noqa: S506  (a SafeLoader)
+        tree = strict_yaml.parse(content.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: a configuration is UTF-8 text. Received: an invalid byte at {error.start}.") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {_yaml_problem(error)}") from None
+        problem = f"a configuration is UTF-8 text. Received: an invalid byte at {error.start}"
+        raise ConfigError(f"{path}: {problem}. Save it as UTF-8.") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: a configuration is a mapping of sections. Received: {type(tree).__name__}.")
+        raise ConfigError(f"{path}: a configuration is a mapping of sections. Received: {shown(tree)}")
     return tree
-
-
-def _yaml_problem(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
-    return f"line {mark.line + 1}: {problem}" if mark else str(problem)
 
 
 def _apply_override(tree: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     path = key.strip().split(".")
     if not separator or not all(path):
-        raise ConfigError(f"--set takes key=value, such as training.max_epochs=5. Received: {override!r}")
+        raise ConfigError(f"--set takes key=value, such as training.max_epochs=5. Received: {shown(override)}")
     try:
-        value = yaml.load(text, _Loader)  # noqa: S506  (a SafeLoader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {key}: the value is not valid YAML: {_yaml_problem(error)}. Received: {text!r}") from None
+        value = strict_yaml.parse(text)
+    except ValueError as error:
+        raise ConfigError(f"--set {key}: not valid YAML: {error}. Received: {shown(text)}") from None
     node = tree
     for depth, name in enumerate(path[:-1]):
         child = node.setdefault(name, {})
@@ -328,56 +348,3 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {key}: `{parent}` is not a section; set it whole, as in --set '{parent}=...'")
         node = child
     node[path[-1]] = value
-
-
-def _describe(problem: Any, root: type[BaseModel]) -> str:
-    location, owner = _locate(problem["loc"], root)
-    kind, context = problem["type"], problem.get("ctx", {})
-    if kind == "extra_forbidden":
-        known = owner.model_fields if owner else {}
-        return f"{location}: unknown key. {did_you_mean(str(problem['loc'][-1]), known)}"
-    if kind == "missing":
-        return f"{location}: missing. Add it."
-    if kind == "value_error":
-        return str(context["error"])
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
-        rule = f"`type` must be one of {context.get('expected_tags', 'files, tsv, jsonl, hub, phrasebook')}"
-        received = problem["input"].get("type") if isinstance(problem["input"], dict) else problem["input"]
-        return f"{location}: {rule}. Received: {received!r}"
-    rules = {
-        "greater_than_equal": "must be >= {ge}",
-        "greater_than": "must be > {gt}",
-        "less_than_equal": "must be <= {le}",
-        "less_than": "must be < {lt}",
-        "literal_error": "must be {expected}",
-        "int_type": "must be a whole number",
-        "int_from_float": "must be a whole number",
-        "float_type": "must be a number",
-        "bool_type": "must be true or false",
-        "string_type": "must be text",
-        "list_type": "must be a list",
-        "model_type": "must be a section of keys and values",
-        "string_too_short": "must not be empty",
-        "too_short": "must not be empty",
-    }
-    rule = rules[kind].format(**context) if kind in rules else problem["msg"]
-    return f"{location}: {rule}. Received: {problem['input']!r}"
-
-
-def _locate(loc: Sequence[str | int], root: type[BaseModel]) -> tuple[str, type[BaseModel] | None]:
-    """Returns the dotted path of a problem, without pydantic's union tags, and the section it lies in."""
-    corpora = {corpus.model_fields["type"].default: corpus for corpus in
-               (FilesCorpus, TSVCorpus, JSONLCorpus, HubCorpus, PhrasebookCorpus)}
-    section: type[BaseModel] | None = root
-    names: list[str] = []
-    for position, part in enumerate(loc):
-        if isinstance(part, int):
-            names[-1] += f"[{part}]"
-        elif position and isinstance(loc[position - 1], int) and part in corpora:
-            section = corpora[part]
-        else:
-            names.append(str(part))
-            field = section.model_fields.get(part) if section and position < len(loc) - 1 else None
-            if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-                section = field.annotation
-    return ".".join(names) or "configuration", section

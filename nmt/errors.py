@@ -32,6 +32,10 @@ class TokenizerError(NMTError):
     """A tokenizer can't be trained from, or loaded from, what was given."""
 
 
+class FileError(NMTError):
+    """A file or folder can't be read or written: a full disk, a read-only folder, a wrong path."""
+
+
 class ModelFileError(NMTError):
     """A model folder is missing, damaged, from elsewhere or of a newer format."""
 

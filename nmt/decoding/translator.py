@@ -1,0 +1,331 @@
+"""The composition root of inference: text in, hypotheses out, in order.
+
+Everything between a line of text and its translation is put together here: tokenizers, batches, search. This module
+knows nothing of where the model came from or where the text goes.
+
+Shape letters: B batch, S source length, T target length, V vocabulary size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from keras import ops
+
+from nmt.backend import Tensor, compiled
+from nmt.config import DecodingConfig
+from nmt.data.batching import pad
+from nmt.decoding.search import BeamSearch, Finished, SearchOptions, Source
+from nmt.errors import InputError
+from nmt.model import Seq2Seq
+from nmt.text.lines import single_line
+from nmt.text.special import BOS_ID, EOS_ID
+from nmt.text.tokenizer import Tokenizer
+from nmt.training.losses import cross_entropy
+
+logger = logging.getLogger(__name__)
+
+PAD_MULTIPLE = 8
+"""Source lengths are padded to a multiple of this, so that few shapes occur: JAX compiles anew for each."""
+
+EXTRA_TARGET_PIECES = 10
+"""Pieces an output may have beyond its ratio of the source, so that one word can become several."""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A translation of one line."""
+
+    text: str
+    """The translation; never contains a line separator."""
+    token_ids: tuple[int, ...]
+    """Its pieces, without the end of sentence."""
+    score: float
+    """Length-penalised log-probability; higher is better."""
+    log_prob: float
+    """Plain sum of the log-probabilities of the pieces and the end of sentence, in nats."""
+    attention: np.ndarray | None = None
+    """(T, S) weights of each output piece over the source pieces, both with the end of sentence; where asked for."""
+
+
+BLANK = Hypothesis("", (), 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How probable a model finds a given translation."""
+
+    log_prob: float
+    """Sum of the log-probabilities of the pieces and the end of sentence, in nats."""
+    num_pieces: int
+    """Pieces of the target, the end of sentence counted."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A stretch of a line that is translated in one go: the whole line, unless that is too long."""
+
+    line: int
+    token_ids: list[int]
+
+
+class Translator:
+    """Translates text with a model.
+
+    Args:
+        model: A float32 model.
+        source_tokenizer: Its source tokenizer.
+        target_tokenizer: Its target tokenizer; the same object where the vocabulary is joint.
+        source_language: Code of the source language, for people to read.
+        target_language: Code of the target language.
+        options: The search that is made when a call says nothing else.
+
+    Example:
+        >>> import nmt
+        >>> translator = nmt.load("runs/quickstart")  # doctest: +SKIP
+        >>> translator.translate(["Where is the station?"])[0].text  # doctest: +SKIP
+        'Où est la gare ?'
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        source_tokenizer: Tokenizer,
+        target_tokenizer: Tokenizer,
+        source_language: str,
+        target_language: str,
+        options: DecodingConfig | None = None,
+    ) -> None:
+        self.model = model
+        self.source_tokenizer = source_tokenizer
+        self.target_tokenizer = target_tokenizer
+        self.source_language = source_language
+        self.target_language = target_language
+        self.options = options or DecodingConfig()
+        self._searches: dict[SearchOptions, BeamSearch] = {}
+        weights = list(model.named_weights().values())
+        self._start = compiled(self._encode, weights)
+        self._teacher_force = compiled(self._force, weights)
+        self._compile_search: Callable[[Callable[..., object]], Callable[..., object]] = lambda function: compiled(
+            function, weights
+        )
+
+    def translate(self, lines: Sequence[str], **options: object) -> list[Hypothesis]:
+        """Translates lines; one hypothesis a line, in order.
+
+        A blank line gives a blank hypothesis. A line of more pieces than `max_source_pieces` is translated in parts, which
+        are joined again by a space; how many lines were is logged.
+
+        Args:
+            lines: Raw text, one sentence or so each.
+            **options: `beam_size`, `length_penalty`, `coverage_penalty`, `min_length_ratio`, `max_length_ratio`,
+                `no_repeat_ngram_size`, `max_source_pieces`, `batch_size` in place of the model's defaults
+                (`DecodingConfig`); `with_attention=True` for the attention weights; `progress`, called with the number of
+                lines done after each batch.
+
+        Raises:
+            InputError: `lines` is a single string, or an option is unknown or out of range.
+        """
+        return [hypotheses[0] for hypotheses in self.translate_n_best(lines, n_best=1, **options)]
+
+    def translate_n_best(
+        self,
+        lines: Sequence[str],
+        *,
+        n_best: int,
+        with_attention: bool = False,
+        progress: Callable[[int], None] | None = None,
+        **options: object,
+    ) -> list[list[Hypothesis]]:
+        """Translates lines; for each the `n_best` best hypotheses, best first (fewer where the search finds fewer).
+
+        Arguments and errors are those of `translate`; `n_best` is from 1 to the beam size.
+        """
+        decoding = self._merge(options)
+        if not 1 <= n_best <= decoding.beam_size:
+            raise InputError(
+                f"n_best must be from 1 to beam_size. Received: n_best={n_best}, beam_size={decoding.beam_size}. "
+                "Ask for fewer hypotheses or widen the beam."
+            )
+        if isinstance(lines, str):
+            raise InputError("translate takes a list of lines. Received: one string. Put it in a list: [line].")
+        parts = self._parts(lines, decoding.max_source_pieces)
+        search = self._search(decoding, n_best)
+        by_part: list[list[Hypothesis]] = [[] for _ in parts]
+        num_done = len(lines) - len({part.line for part in parts})
+        last_part = {part.line: number for number, part in enumerate(parts)}
+        for numbers in _batches(parts, decoding.batch_size):
+            batch = [parts[number].token_ids for number in numbers]
+            hypotheses = self._translate_batch(batch, search, decoding, with_attention)
+            for number, found in zip(numbers, hypotheses, strict=True):
+                by_part[number] = found
+            if progress is not None:
+                num_done += sum(last_part[parts[number].line] == number for number in numbers)
+                progress(num_done)
+        by_line: list[list[list[Hypothesis]]] = [[] for _ in lines]
+        for part, found in zip(parts, by_part, strict=True):
+            by_line[part.line].append(found)
+        return [_join(found) for found in by_line]
+
+    def score(self, sources: Sequence[str], targets: Sequence[str], *, batch_size: int | None = None) -> list[Score]:
+        """Returns how probable the model finds each target, given its source: forced decoding, no search.
+
+        Args:
+            sources: Raw text.
+            targets: Raw text, a translation of each source.
+            batch_size: Pairs a batch.
+
+        Raises:
+            InputError: The two have different lengths.
+        """
+        if len(sources) != len(targets):
+            raise InputError(
+                f"score takes one target a source. Received: {len(sources):,} sources, {len(targets):,} targets."
+            )
+        source_ids = [[*ids, EOS_ID] for ids in self.source_tokenizer.encode(sources)]
+        target_ids = [[*ids, EOS_ID] for ids in self.target_tokenizer.encode(targets)]
+        scores: dict[int, Score] = {}
+        order = sorted(range(len(sources)), key=lambda number: (len(target_ids[number]), len(source_ids[number])))
+        size = batch_size or self.options.batch_size
+        for start in range(0, len(order), size):
+            numbers = order[start : start + size]
+            log_probs, _ = self._forced(
+                [source_ids[number] for number in numbers], [target_ids[number] for number in numbers]
+            )
+            for number, log_prob in zip(numbers, log_probs, strict=True):
+                scores[number] = Score(float(log_prob), len(target_ids[number]))
+        return [scores[number] for number in range(len(sources))]
+
+    def source_pieces(self, line: str) -> list[str]:
+        """Returns the pieces of a line as the encoder sees them: the columns of `Hypothesis.attention`."""
+        return [*self.source_tokenizer.pieces(self.source_tokenizer.encode([line])[0]), "</s>"]
+
+    def target_pieces(self, hypothesis: Hypothesis) -> list[str]:
+        """Returns the pieces of a hypothesis: the rows of `Hypothesis.attention`."""
+        return [*self.target_tokenizer.pieces(hypothesis.token_ids), "</s>"]
+
+    def _merge(self, options: dict[str, object]) -> DecodingConfig:
+        given = {name: value for name, value in options.items() if value is not None}
+        return self.options.with_changes(given)
+
+    def _search(self, decoding: DecodingConfig, n_best: int) -> BeamSearch:
+        # Kept, because compiling the step takes longer than many translations.
+        options = SearchOptions(
+            beam_size=decoding.beam_size,
+            n_best=n_best,
+            length_penalty=decoding.length_penalty,
+            coverage_penalty=decoding.coverage_penalty,
+            no_repeat_ngram_size=decoding.no_repeat_ngram_size,
+        )
+        if options not in self._searches:
+            self._searches[options] = BeamSearch(self.model.step, options, self._compile_search)
+        return self._searches[options]
+
+    def _parts(self, lines: Sequence[str], max_pieces: int) -> list[_Part]:
+        parts = []
+        long_lines = []
+        written = [number for number, line in enumerate(lines) if line.strip()]
+        for number, ids in zip(written, self.source_tokenizer.encode([lines[n] for n in written]), strict=True):
+            stretches = list(self._split(ids, max_pieces))
+            parts.extend(_Part(number, stretch) for stretch in stretches)
+            if len(stretches) > 1:
+                long_lines.append(number + 1)
+        if long_lines:
+            logger.warning(
+                "%d line%s longer than %d pieces translated in parts and joined again (the first: line %d).",
+                len(long_lines),
+                " was" if len(long_lines) == 1 else "s were",
+                max_pieces,
+                long_lines[0],
+            )
+        return parts
+
+    def _split(self, token_ids: list[int], max_pieces: int) -> Iterator[list[int]]:
+        """Cuts a long line before a word, after the end of a sentence if there is one in the stretch's second half."""
+        start = 0
+        while len(token_ids) - start > max_pieces:
+            stretch = token_ids[start : start + max_pieces + 1]
+            pieces = self.source_tokenizer.pieces(stretch)
+            words = [end for end in range(1, max_pieces + 1) if pieces[end].startswith("\u2581")]
+            sentences = [end for end in words if end > max_pieces // 2 and pieces[end - 1][-1:] in ".!?;:\u3002"]
+            length = (sentences or words or [max_pieces])[-1]
+            yield token_ids[start : start + length]
+            start += length
+        yield token_ids[start:]
+
+    def _translate_batch(
+        self, sources: list[list[int]], search: BeamSearch, decoding: DecodingConfig, with_attention: bool
+    ) -> list[list[Hypothesis]]:
+        lengths = np.array([len(ids) for ids in sources])
+        source_ids = pad([[*ids, EOS_ID] for ids in sources], PAD_MULTIPLE)
+        encoded, state = self._start(ops.convert_to_tensor(source_ids))
+        longest = np.ceil(lengths * decoding.max_length_ratio).astype("int32") + EXTRA_TARGET_PIECES
+        shortest = np.floor(lengths * decoding.min_length_ratio).astype("int32")
+        limits = (ops.convert_to_tensor(limit + 1) for limit in (shortest, np.maximum(longest, shortest)))
+        found = search(state, Source(encoded, encoded.mask, *limits))
+        hypotheses = [[self._hypothesis(one) for one in pool] for pool in found]
+        return self._with_attention(sources, hypotheses) if with_attention else hypotheses
+
+    def _hypothesis(self, found: Finished) -> Hypothesis:
+        text = single_line(self.target_tokenizer.decode([found.token_ids])[0])
+        return Hypothesis(text, found.token_ids, found.score, found.log_prob)
+
+    def _with_attention(
+        self, sources: list[list[int]], hypotheses: list[list[Hypothesis]]
+    ) -> list[list[Hypothesis]]:
+        # The winners are decoded once more under teacher forcing, which is cheaper than to carry the weights of every
+        # hypothesis through the search.
+        source_rows = [[*ids, EOS_ID] for ids, pool in zip(sources, hypotheses, strict=True) for _ in pool]
+        target_rows = [[*one.token_ids, EOS_ID] for pool in hypotheses for one in pool]
+        _, weights = self._forced(source_rows, target_rows)
+        attention = iter(
+            matrix[: len(target), : len(source)]
+            for matrix, source, target in zip(weights, source_rows, target_rows, strict=True)
+        )
+        return [[dataclasses.replace(one, attention=next(attention)) for one in pool] for pool in hypotheses]
+
+    def _forced(self, sources: list[list[int]], targets: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the log-probabilities (B,) and attention weights (B, T, S) of targets that end with `EOS_ID`."""
+        labels = pad(targets, PAD_MULTIPLE)
+        target_ids = pad([[BOS_ID, *ids[:-1]] for ids in targets], PAD_MULTIPLE)
+        arrays = (pad(sources, PAD_MULTIPLE), target_ids, labels)
+        log_probs, weights = self._teacher_force(*(ops.convert_to_tensor(array) for array in arrays))
+        is_real = labels != 0
+        return (ops.convert_to_numpy(log_probs) * is_real).sum(axis=1), ops.convert_to_numpy(weights)
+
+    def _encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
+        encoded = self.model.encode(source_ids)
+        return encoded, self.model.initial_state(encoded)
+
+    def _force(self, source_ids: Tensor, target_ids: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        hidden, weights = self.model.teacher_force(source_ids, target_ids)
+        logits = self.model.readout.logits(hidden, self.model.target_embedding.embeddings)
+        return -cross_entropy(labels, logits).negative_log_likelihood, weights
+
+
+def _batches(parts: Sequence[_Part], size: int) -> Iterator[list[int]]:
+    """Yields positions in `parts`, longest first: padding is least, and too large a batch fails at once."""
+    order = sorted(range(len(parts)), key=lambda number: -len(parts[number].token_ids))
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def _join(parts: list[list[Hypothesis]]) -> list[Hypothesis]:
+    """Joins the hypotheses of a line's parts, the best with the best and so on."""
+    if not parts:
+        return [BLANK]
+    if len(parts) == 1:
+        return parts[0]
+    return [
+        Hypothesis(
+            text=" ".join(part.text for part in ranked if part.text),
+            token_ids=tuple(token_id for part in ranked for token_id in part.token_ids),
+            score=sum(part.score for part in ranked),
+            log_prob=sum(part.log_prob for part in ranked),
+        )
+        for ranked in zip(*parts, strict=False)
+    ]

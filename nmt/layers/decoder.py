@@ -1,0 +1,162 @@
+"""The decoder: what happens between one target token and the next.
+
+`step` is one position and `call` scans the same step over all positions of a known target (teacher forcing). This module
+knows nothing of vocabularies, logits or search.
+
+Shape letters: B batch, Q hypotheses a sentence, S source length, T target length, E embedding width, M memory width,
+H decoder units.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import keras
+from keras import ops
+
+from nmt.backend import Tensor, scan
+from nmt.layers.attention import BahdanauAttention
+from nmt.layers.cells import GRUCell
+from nmt.layers.encoder import EncoderOutput
+
+DecoderType = Literal["input_feeding", "conditional"]
+Shape = tuple[int | None, ...]
+
+
+class DecoderState(NamedTuple):
+    """What a step hands to the next. Axis 0 of every leaf is batch x hypotheses, a sentence's hypotheses together."""
+
+    hidden: Tensor
+    """(B * Q, H)."""
+    context: Tensor
+    """(B * Q, M), the previous context, for input feeding."""
+
+
+@keras.saving.register_keras_serializable(package="nmt")
+class Decoder(keras.layers.Layer):  # type: ignore[misc]
+    """GRU decoder with Bahdanau attention, in one of two orders of work.
+
+    `input_feeding`: the previous context enters the GRU beside the embedding, then the new state attends (input feeding:
+    Luong et al. 2015, https://arxiv.org/abs/1508.04025, section 3.3).
+
+        s_t = GRU([y_(t-1), c_(t-1)], s_(t-1));   c_t = attend(s_t)
+
+    `conditional`: a first GRU reads the embedding, its state attends, a second GRU reads the context (Nematus: Sennrich
+    et al. 2017, https://arxiv.org/abs/1703.04357, section 3).
+
+        s' = GRU_1(y_(t-1), s_(t-1));   c_t = attend(s');   s_t = GRU_2(c_t, s')
+
+    Args:
+        units: Width H of the state.
+        attention_units: Width of the attention's hidden layer.
+        decoder_type: "input_feeding" or "conditional".
+        reset_after: Variant of the GRU.
+        recurrent_dropout_rate: Variational dropout on the recurrent state.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        attention_units: int,
+        decoder_type: DecoderType = "conditional",
+        reset_after: bool = True,
+        recurrent_dropout_rate: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if decoder_type not in ("input_feeding", "conditional"):
+            raise ValueError(f"`decoder_type` must be 'input_feeding' or 'conditional'. Received: {decoder_type!r}")
+        self.units = units
+        self.attention_units = attention_units
+        self.decoder_type = decoder_type
+        self.reset_after = reset_after
+        self.recurrent_dropout_rate = recurrent_dropout_rate
+        self.attention = BahdanauAttention(attention_units, dtype=self.dtype_policy, name="attention")
+        self.cell = GRUCell(units, reset_after, dtype=self.dtype_policy, name="cell")
+        if decoder_type == "conditional":
+            self.context_cell = GRUCell(units, reset_after, dtype=self.dtype_policy, name="context_cell")
+        else:
+            # W [y, c] = W_y y + W_c c: the cell's own kernel is W_y, which meets all positions in one product.
+            self.context_projection = keras.layers.Dense(
+                3 * units, use_bias=False, dtype=self.dtype_policy, name="context_projection"
+            )
+        self.recurrent_dropout = keras.layers.Dropout(
+            recurrent_dropout_rate, dtype=self.dtype_policy, name="recurrent_dropout"
+        )
+
+    def build(self, embedded_shape: Shape, state_shape: tuple[Shape, ...], encoded_shape: tuple[Shape, ...]) -> None:
+        memory_shape = encoded_shape[0]
+        context_shape = (None, memory_shape[-1])
+        self.attention.build((None, self.units), memory_shape)
+        self.cell.build(embedded_shape)
+        if self.decoder_type == "conditional":
+            self.context_cell.build(context_shape)
+        else:
+            self.context_projection.build(context_shape)
+        super().build(embedded_shape)
+
+    def call(
+        self, embedded: Tensor, state: DecoderState, encoded: EncoderOutput, training: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Runs all positions of a known target.
+
+        Args:
+            embedded: (B, T, E), the embedding of each position's previous token.
+            state: The first state.
+            encoded: The source.
+            training: Whether recurrent dropout is applied.
+
+        Returns:
+            States (B, T, H), contexts (B, T, M) and attention weights (B, T, S).
+        """
+        # A Keras model read from a file passes plain lists.
+        state, encoded = DecoderState(*state), EncoderOutput(*encoded)
+        projected = ops.transpose(self.cell.project(embedded), (1, 0, 2))
+        # Drawn before the scan: on JAX no seed may advance inside it.
+        recurrent_mask = None
+        if training and self.recurrent_dropout_rate:
+            recurrent_mask = self.recurrent_dropout(ops.ones_like(state.hidden), training=True)
+
+        def step(state: DecoderState, projected: Tensor) -> tuple[DecoderState, tuple[Tensor, Tensor, Tensor]]:
+            state, weights = self._advance(projected, state, encoded, recurrent_mask)
+            return state, (state.hidden, state.context, weights)
+
+        _, outputs = scan(step, state, projected)
+        states, contexts, weights = (ops.transpose(output, (1, 0, 2)) for output in outputs)
+        return states, contexts, weights
+
+    def step(self, embedded: Tensor, state: DecoderState, encoded: EncoderOutput) -> tuple[DecoderState, Tensor]:
+        """Runs one position.
+
+        Args:
+            embedded: (B * Q, E), the embedding of each hypothesis's previous token.
+            state: The state before.
+            encoded: The source, once a sentence.
+
+        Returns:
+            The state after, and the attention weights (B * Q, S).
+        """
+        return self._advance(self.cell.project(embedded), state, encoded, recurrent_mask=None)
+
+    def _advance(
+        self, projected: Tensor, state: DecoderState, encoded: EncoderOutput, recurrent_mask: Tensor | None
+    ) -> tuple[DecoderState, Tensor]:
+        if self.decoder_type == "conditional":
+            query = self.cell.step(projected, state.hidden, recurrent_mask)
+            context, weights = self.attention.attend(query, encoded.memory, encoded.keys, encoded.mask)
+            hidden = self.context_cell.step(self.context_cell.project(context), query, recurrent_mask)
+        else:
+            projected = projected + self.context_projection(state.context)
+            hidden = self.cell.step(projected, state.hidden, recurrent_mask)
+            context, weights = self.attention.attend(hidden, encoded.memory, encoded.keys, encoded.mask)
+        return DecoderState(hidden, context), weights
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "attention_units": self.attention_units,
+            "decoder_type": self.decoder_type,
+            "reset_after": self.reset_after,
+            "recurrent_dropout_rate": self.recurrent_dropout_rate,
+        }

@@ -1,0 +1,97 @@
+"""A recurrent cell run over time: masks and direction.
+
+The one scan over the source lives here; the decoder's, which must attend at every step, is in `decoder.py`. This module
+knows cells by their two methods, `project` and `step`, and nothing of text.
+
+Shape letters: B batch, T positions, I input width, H units.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from nmt.backend import Tensor, scan
+from nmt.layers.cells import GRUCell
+
+
+@keras.saving.register_keras_serializable(package="nmt")
+class GRU(keras.layers.Layer):  # type: ignore[misc]
+    """A gated recurrent unit over a masked sequence, in either direction.
+
+    The state stands still where the mask is False, so padding changes nothing on either side of a sentence. Read
+    backwards, it starts at each sentence's last real token.
+
+    Args:
+        units: Width H of the state.
+        reset_after: Variant of the cell, see `GRUCell`.
+        reverse: Whether to read from the last position to the first. Outputs keep the positions of their inputs.
+        recurrent_dropout_rate: Variational dropout on the state in the recurrent product: one mask a sentence.
+
+    Returns:
+        States of shape (B, T, H). At a masked position this is the state carried past it.
+
+    Example:
+        >>> import numpy as np
+        >>> states = GRU(4)(np.ones((2, 5, 3), "float32"), mask=np.ones((2, 5), bool))
+        >>> tuple(states.shape)
+        (2, 5, 4)
+    """
+
+    def __init__(
+        self,
+        units: int,
+        reset_after: bool = True,
+        reverse: bool = False,
+        recurrent_dropout_rate: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.units = units
+        self.reset_after = reset_after
+        self.reverse = reverse
+        self.recurrent_dropout_rate = recurrent_dropout_rate
+        self.cell = GRUCell(units, reset_after, dtype=self.dtype_policy, name="cell")
+        self.recurrent_dropout = keras.layers.Dropout(
+            recurrent_dropout_rate, dtype=self.dtype_policy, name="recurrent_dropout"
+        )
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.cell.build(input_shape)
+        super().build(input_shape)
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None, training: bool = False) -> Tensor:
+        batch_size = ops.shape(inputs)[0]
+        projected = ops.transpose(self.cell.project(inputs), (1, 0, 2))
+        state = ops.zeros((batch_size, self.units), dtype=self.compute_dtype)
+        # Drawn before the scan: on JAX no seed may advance inside it.
+        recurrent_mask = None
+        if training and self.recurrent_dropout_rate:
+            recurrent_mask = self.recurrent_dropout(ops.ones_like(state), training=True)
+
+        if mask is None:
+            mask = ops.ones(ops.shape(inputs)[:2], dtype="bool")
+        is_real = ops.expand_dims(ops.transpose(mask), -1)
+
+        def step(state: Tensor, position: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+            projected, is_real = position
+            state = ops.where(is_real, self.cell.step(projected, state, recurrent_mask), state)
+            return state, state
+
+        _, states = scan(step, state, (projected, is_real), reverse=self.reverse)
+        return ops.transpose(states, (1, 0, 2))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "reset_after": self.reset_after,
+            "reverse": self.reverse,
+            "recurrent_dropout_rate": self.recurrent_dropout_rate,
+        }

@@ -1,0 +1,276 @@
+"""The sequence-to-sequence model: embeddings, encoder, bridge, decoder, readout.
+
+`Seq2Seq.step` is the one seam between model and search; `call` is the same arithmetic with all positions of a known
+target at once (teacher forcing). This module knows nothing of text, configuration or files.
+
+Shape letters: B batch, Q hypotheses a sentence, S source length, T target length, V target vocabulary, E embedding
+width, M memory width, H decoder units.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import keras
+from keras import ops
+
+from nmt.backend import Tensor
+from nmt.layers.bridge import Bridge
+from nmt.layers.decoder import Decoder, DecoderState, DecoderType
+from nmt.layers.encoder import Encoder, EncoderOutput, dropout, mean_over_tokens
+from nmt.layers.readout import Readout
+from nmt.text.special import PAD_ID
+
+TiedEmbeddings = Literal["none", "target", "all"]
+
+
+@keras.saving.register_keras_serializable(package="nmt")
+class Seq2Seq(keras.Model):  # type: ignore[misc]
+    """Bidirectional GRU encoder and GRU decoder with Bahdanau attention.
+
+    Args:
+        source_vocabulary_size: Pieces of the source vocabulary.
+        target_vocabulary_size: Pieces V of the target vocabulary.
+        embedding_size: Width E of the embeddings.
+        encoder_size: Units of each direction of the encoder; the memory is twice as wide.
+        encoder_layers: Bidirectional layers.
+        decoder: "input_feeding" or "conditional", see `Decoder`.
+        decoder_size: Units H of the decoder.
+        attention_size: Units of the attention's hidden layer.
+        tied_embeddings: "none", "target" (target embedding = output matrix) or "all" (= source embedding too; the two
+            vocabularies must then be one).
+        reset_after: Variant of the GRU, see `GRUCell`.
+        dropout_rate: Dropout on embeddings, memory and readout.
+        variational_dropout: Whether dropout draws one mask a sentence instead of one a position.
+        recurrent_dropout_rate: Variational dropout on the recurrent states.
+
+    Raises:
+        ValueError: `tied_embeddings="all"` with vocabularies of different size.
+
+    Example:
+        >>> import numpy as np
+        >>> model = Seq2Seq(source_vocabulary_size=20, target_vocabulary_size=20, embedding_size=8, encoder_size=8,
+        ...                 decoder_size=8, attention_size=8)
+        >>> ids = np.array([[5, 6, 3], [7, 3, 0]])
+        >>> tuple(model({"source_ids": ids, "target_ids": ids}).shape)
+        (2, 3, 20)
+    """
+
+    def __init__(
+        self,
+        *,
+        source_vocabulary_size: int,
+        target_vocabulary_size: int,
+        embedding_size: int = 256,
+        encoder_size: int = 256,
+        encoder_layers: int = 1,
+        decoder: DecoderType = "conditional",
+        decoder_size: int = 512,
+        attention_size: int = 256,
+        tied_embeddings: TiedEmbeddings = "all",
+        reset_after: bool = True,
+        dropout_rate: float = 0.0,
+        variational_dropout: bool = False,
+        recurrent_dropout_rate: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if tied_embeddings == "all" and source_vocabulary_size != target_vocabulary_size:
+            raise ValueError(
+                "`tied_embeddings='all'` needs one vocabulary. Received: "
+                f"source_vocabulary_size={source_vocabulary_size}, target_vocabulary_size={target_vocabulary_size}"
+            )
+        self._config = {
+            "source_vocabulary_size": source_vocabulary_size,
+            "target_vocabulary_size": target_vocabulary_size,
+            "embedding_size": embedding_size,
+            "encoder_size": encoder_size,
+            "encoder_layers": encoder_layers,
+            "decoder": decoder,
+            "decoder_size": decoder_size,
+            "attention_size": attention_size,
+            "tied_embeddings": tied_embeddings,
+            "reset_after": reset_after,
+            "dropout_rate": dropout_rate,
+            "variational_dropout": variational_dropout,
+            "recurrent_dropout_rate": recurrent_dropout_rate,
+        }
+        policy = self.dtype_policy
+
+        def embedding(vocabulary_size: int, name: str) -> keras.layers.Embedding:
+            initializer = keras.initializers.RandomNormal(stddev=embedding_size**-0.5)
+            return keras.layers.Embedding(vocabulary_size, embedding_size, initializer, dtype=policy, name=name)
+
+        self.target_embedding = embedding(target_vocabulary_size, "target_embedding")
+        shared = tied_embeddings == "all"
+        self.source_embedding = (
+            self.target_embedding if shared else embedding(source_vocabulary_size, "source_embedding")
+        )
+        self.embedding_dropout = dropout(dropout_rate, variational_dropout, policy, "embedding_dropout")
+        self.memory_dropout = dropout(dropout_rate, variational_dropout, policy, "memory_dropout")
+        self.encoder = Encoder(
+            encoder_size,
+            encoder_layers,
+            reset_after,
+            dropout_rate,
+            variational_dropout,
+            recurrent_dropout_rate,
+            dtype=policy,
+            name="encoder",
+        )
+        self.bridge = Bridge(decoder_size, dtype=policy, name="bridge")
+        self.decoder = Decoder(
+            decoder_size,
+            attention_size,
+            decoder,
+            reset_after,
+            recurrent_dropout_rate,
+            dtype=policy,
+            name="decoder",
+        )
+        self.readout = Readout(
+            target_vocabulary_size,
+            embedding_size,
+            tied_embeddings != "none",
+            dropout_rate,
+            variational_dropout,
+            dtype=policy,
+            name="readout",
+        )
+        self._build_parts(embedding_size, 2 * encoder_size, decoder_size)
+
+    def _build_parts(self, embedding_size: int, memory_size: int, decoder_size: int) -> None:
+        # Every shape is known from the arguments, so the weights exist before the first batch.
+        embedded, memory = (None, None, embedding_size), (None, None, memory_size)
+        self.target_embedding.build((None, None))
+        self.source_embedding.build((None, None))
+        self.encoder.build(embedded)
+        self.bridge.build((None, memory_size))
+        self.decoder.build(
+            embedded,
+            DecoderState((None, decoder_size), (None, memory_size)),
+            EncoderOutput(memory, (None, None, self.decoder.attention_units), (None, None), (None, memory_size)),
+        )
+        self.readout.build((None, None, decoder_size), memory, embedded)
+        self.built = True
+
+    def build(self, input_shape: Any = None) -> None:
+        """Does nothing: the weights are made by the constructor."""
+
+    def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
+        """Returns logits (B, T, V) of every target position, given the true tokens before it.
+
+        Args:
+            inputs: "source_ids" (B, S), pieces then end of sentence, padded; "target_ids" (B, T), beginning of sentence
+                then pieces, padded. Integers.
+            training: Whether dropout is applied.
+        """
+        hidden, _ = self.teacher_force(inputs["source_ids"], inputs["target_ids"], training)
+        return self.readout.logits(hidden, self.target_embedding.embeddings)
+
+    def teacher_force(self, source_ids: Tensor, target_ids: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
+        """Runs every position of a known target at once.
+
+        Returns:
+            Readout vectors (B, T, E), from which `readout` makes the logits, and attention weights (B, T, S).
+        """
+        encoded = self.encode(source_ids, training)
+        embedded = self.embedding_dropout(self.target_embedding(target_ids), training=training)
+        states, contexts, weights = self.decoder(embedded, self.initial_state(encoded), encoded, training=training)
+        return self.readout(states, contexts, embedded, training=training), weights
+
+    def encode(self, source_ids: Tensor, training: bool = False) -> EncoderOutput:
+        """Returns all that decoding needs of the source.
+
+        Args:
+            source_ids: (B, S) integers, right-padded with `PAD_ID`.
+            training: Whether dropout is applied.
+        """
+        mask = ops.not_equal(source_ids, PAD_ID)
+        memory = self.encoder(self.source_embedding(source_ids), mask=mask, training=training)
+        memory = self.memory_dropout(memory, training=training)
+        return EncoderOutput(memory, self.decoder.attention.keys(memory), mask, mean_over_tokens(memory, mask))
+
+    def initial_state(self, encoded: EncoderOutput) -> DecoderState:
+        """Returns the decoder's state before the first token: leaves of shape (B, ...)."""
+        hidden = self.bridge(encoded.summary)
+        return DecoderState(hidden, ops.zeros_like(encoded.summary))
+
+    def step(
+        self, token_ids: Tensor, state: DecoderState, encoded: EncoderOutput
+    ) -> tuple[Tensor, DecoderState, Tensor]:
+        """Decodes one position of every hypothesis.
+
+        Args:
+            token_ids: (B * Q,), the previous token of each hypothesis; a sentence's Q hypotheses stand together.
+            state: The state before, leaves of shape (B * Q, ...).
+            encoded: The source, once a sentence: leaves of shape (B, ...).
+
+        Returns:
+            Logits (B * Q, V), the state after, and attention weights (B * Q, S).
+        """
+        embedded = self.target_embedding(token_ids)
+        state, weights = self.decoder.step(embedded, state, encoded)
+        hidden = self.readout(state.hidden, state.context, embedded)
+        return self.readout.logits(hidden, self.target_embedding.embeddings), state, weights
+
+    def named_weights(self) -> dict[str, keras.Variable]:
+        """Returns every weight under a name that depends on the architecture alone, such as "encoder/.../kernel"."""
+        return {weight.path.removeprefix(f"{self.name}/"): weight for weight in self.trainable_weights}
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **self._config}
+
+
+def weight_shapes(
+    *,
+    source_vocabulary_size: int,
+    target_vocabulary_size: int,
+    embedding_size: int,
+    encoder_size: int,
+    encoder_layers: int,
+    decoder: DecoderType,
+    decoder_size: int,
+    attention_size: int,
+    tied_embeddings: TiedEmbeddings,
+    reset_after: bool,
+) -> dict[str, tuple[int, ...]]:
+    """Returns the names and shapes of the weights of a `Seq2Seq` with these arguments, without making any.
+
+    A model file is checked against this before memory is taken for it.
+    """
+    memory_size = 2 * encoder_size
+    shapes: dict[str, tuple[int, ...]] = {"target_embedding/embeddings": (target_vocabulary_size, embedding_size)}
+    if tied_embeddings != "all":
+        shapes["source_embedding/embeddings"] = (source_vocabulary_size, embedding_size)
+
+    def add_cell(name: str, input_size: int, units: int) -> None:
+        shapes[f"{name}/kernel"] = (input_size, 3 * units)
+        shapes[f"{name}/recurrent_kernel"] = (units, 3 * units)
+        shapes[f"{name}/bias"] = (3 * units,)
+        if reset_after:
+            shapes[f"{name}/candidate_bias"] = (units,)
+
+    for layer in range(encoder_layers):
+        for direction in ("forward", "backward"):
+            input_size = memory_size if layer else embedding_size
+            add_cell(f"encoder/layer_{layer}_{direction}/cell", input_size, encoder_size)
+    shapes["bridge/dense/kernel"] = (memory_size, decoder_size)
+    shapes["bridge/dense/bias"] = (decoder_size,)
+    shapes["decoder/attention/query_kernel"] = (decoder_size, attention_size)
+    shapes["decoder/attention/memory_kernel"] = (memory_size, attention_size)
+    shapes["decoder/attention/bias"] = (attention_size,)
+    shapes["decoder/attention/energy_vector"] = (attention_size, 1)
+    add_cell("decoder/cell", embedding_size, decoder_size)
+    if decoder == "conditional":
+        add_cell("decoder/context_cell", memory_size, decoder_size)
+    else:
+        shapes["decoder/context_projection/kernel"] = (memory_size, 3 * decoder_size)
+    shapes["readout/state_kernel"] = (decoder_size, embedding_size)
+    shapes["readout/context_kernel"] = (memory_size, embedding_size)
+    shapes["readout/embedding_kernel"] = (embedding_size, embedding_size)
+    shapes["readout/bias"] = (embedding_size,)
+    if tied_embeddings == "none":
+        shapes["readout/output_matrix"] = (target_vocabulary_size, embedding_size)
+    shapes["readout/output_bias"] = (target_vocabulary_size,)
+    return shapes

@@ -1,0 +1,383 @@
+"""The model folder: save, verify, load, find.
+
+    manifest.json               format version; size and sha256 of each other file
+    config.json                 languages, vocabulary sizes, the architecture, the defaults of decoding
+    model.safetensors           the weights, float32
+    joint.spm                   the SentencePiece model; or source.spm and target.spm
+    README.md                   the model card
+
+Loading trusts nothing: every file is named in the manifest and has its size and sha256, the configuration keeps within
+its schema and bounds, and the weights are those that it implies, before a tensor is read. No code is run, no other file
+opened. A later version reads what this one wrote: a field that it adds to the schema has the default that stands for
+the old behaviour, and anything else raises `FORMAT_VERSION`. This module knows neither Keras nor SentencePiece.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import numpy as np
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+from nmt import files, strict_json
+from nmt.config import DecodingConfig, ModelConfig
+from nmt.errors import FileError, ModelFileError
+from nmt.run_dir import RunDirectory, is_run_directory, library_versions
+from nmt.weights_file import Shape, listed, read_weights
+
+FORMAT_VERSION = 1
+
+_MANIFEST, _CONFIG, _WEIGHTS, _CARD = "manifest.json", "config.json", "model.safetensors", "README.md"
+_JOINT, _SOURCE, _TARGET = "joint.spm", "source.spm", "target.spm"
+_MAX_TEXT_BYTES = 1_000_000
+_MAX_TOKENIZER_BYTES = 100_000_000
+_BLOCK_BYTES = 1 << 20
+_AGAIN = "Copy or download the model again."
+
+WeightShapes = Callable[[ModelConfig, int, int], Mapping[str, Shape]]
+"""From an architecture and the sizes of the source and target vocabulary to the shape of each weight by name."""
+
+_LanguageCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,45}$")]
+_VocabularySize = Annotated[int, Field(ge=4, le=1_000_000)]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class _FileEntry(_Closed):
+    size: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class _Manifest(_Closed):
+    format_version: int = Field(ge=1, le=FORMAT_VERSION)
+    files: dict[
+        Literal["config.json", "model.safetensors", "README.md", "joint.spm", "source.spm", "target.spm"], _FileEntry
+    ]
+
+
+class _Description(_Closed):
+    """What `config.json` holds."""
+
+    format_version: int = Field(ge=1, le=FORMAT_VERSION)
+    nmt_version: str = Field(max_length=100)
+    source_language: _LanguageCode
+    target_language: _LanguageCode
+    source_vocabulary_size: _VocabularySize
+    target_vocabulary_size: _VocabularySize
+    source_tokenizer: Literal["joint.spm", "source.spm"]
+    target_tokenizer: Literal["joint.spm", "target.spm"]
+    model: ModelConfig
+    decoding: DecodingConfig
+
+    @pydantic.model_validator(mode="after")
+    def _check_vocabularies(self) -> _Description:
+        joint = self.source_tokenizer == _JOINT
+        if joint != (self.target_tokenizer == _JOINT):
+            raise ValueError("one joint tokenizer serves both languages, or each has its own")
+        if joint and self.source_vocabulary_size != self.target_vocabulary_size:
+            raise ValueError("with a joint tokenizer both vocabularies have the same size")
+        if self.model.tied_embeddings == "all" and not joint:
+            raise ValueError("tied_embeddings `all` needs a joint tokenizer")
+        return self
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ModelContents:
+    """What a model folder holds.
+
+    Attributes:
+        model: Sizes and variants of the encoder-decoder.
+        source_vocabulary_size: Number of source pieces.
+        target_vocabulary_size: Number of target pieces.
+        source_language: Code of the source language.
+        target_language: Code of the target language.
+        decoding: Defaults of the search.
+        weights: Float32 arrays by name.
+        source_tokenizer: SentencePiece model of the source, or of both languages.
+        target_tokenizer: SentencePiece model of the target; None where the source's serves both.
+        card: The model card, Markdown.
+        nmt_version: The version of nmt that saved it.
+    """
+
+    model: ModelConfig
+    source_vocabulary_size: int
+    target_vocabulary_size: int
+    source_language: str
+    target_language: str
+    decoding: DecodingConfig
+    weights: dict[str, np.ndarray]
+    source_tokenizer: bytes
+    target_tokenizer: bytes | None
+    card: str
+    nmt_version: str
+
+
+def save_model(
+    folder: str | Path,
+    *,
+    model: ModelConfig,
+    source_vocabulary_size: int,
+    target_vocabulary_size: int,
+    source_language: str,
+    target_language: str,
+    decoding: DecodingConfig,
+    weights: Mapping[str, np.ndarray],
+    source_tokenizer: bytes,
+    target_tokenizer: bytes | None,
+    card: str,
+) -> None:
+    """Writes a model folder, whole or not at all; an old model there is replaced once the new one has been read back.
+
+    Args:
+        folder: The folder; its parent must exist. It must be absent, empty or a model.
+        model: Sizes and variants of the encoder-decoder.
+        source_vocabulary_size: Number of source pieces.
+        target_vocabulary_size: Number of target pieces.
+        source_language: Code of the source language.
+        target_language: Code of the target language.
+        decoding: Defaults of the search.
+        weights: Finite float32 arrays by name.
+        source_tokenizer: SentencePiece model of the source, or of both languages.
+        target_tokenizer: SentencePiece model of the target; None where the source's serves both.
+        card: The model card, Markdown; see `nmt.model_card`.
+
+    Raises:
+        ModelFileError: Something else is there, or the values make no model; what was there is untouched.
+        FileError: The folder can't be written; what was there is untouched.
+    """
+    folder = Path(folder)
+    _check_replaceable(folder)
+    _check_weights(weights, folder)
+    joint = target_tokenizer is None
+    fields = {
+        "format_version": FORMAT_VERSION,
+        "nmt_version": library_versions()["nmt"],
+        "source_language": source_language,
+        "target_language": target_language,
+        "source_vocabulary_size": source_vocabulary_size,
+        "target_vocabulary_size": target_vocabulary_size,
+        "source_tokenizer": _JOINT if joint else _SOURCE,
+        "target_tokenizer": _JOINT if joint else _TARGET,
+        "model": model.model_dump(mode="json"),
+        "decoding": decoding.model_dump(mode="json"),
+    }
+    description = _validated(_Description, fields, folder / _CONFIG, "Save a model that keeps this rule.")
+    contents = {_CONFIG: _to_json(fields), _CARD: card.encode("utf-8"), description.source_tokenizer: source_tokenizer}
+    if target_tokenizer is not None:
+        contents[description.target_tokenizer] = target_tokenizer
+    import safetensors.numpy  # here: most commands never save a model
+
+    contents[_WEIGHTS] = safetensors.numpy.save(
+        {name: np.asarray(weights[name], order="C") for name in sorted(weights)}
+    )
+    with files.new_folder(folder) as temporary:
+        for name, content in contents.items():
+            files.write_bytes(temporary / name, content)
+        entries = {
+            name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for name, content in sorted(contents.items())
+        }
+        files.write_bytes(temporary / _MANIFEST, _to_json({"format_version": FORMAT_VERSION, "files": entries}))
+        _read_verified(temporary)
+
+
+def load_model(folder: str | Path, *, weight_shapes: WeightShapes) -> ModelContents:
+    """Reads and checks a model folder.
+
+    Args:
+        folder: The model folder; `find_model` finds it in a run directory.
+        weight_shapes: Gives the weights that the configuration implies; the file must hold these and no others.
+
+    Returns:
+        The checked contents.
+
+    Raises:
+        ModelFileError: The folder is no model, of a newer format, or damaged in any way; the message names the file.
+        FileError: It can't be read.
+    """
+    folder = Path(folder)
+    while True:
+        before = _identity(folder)
+        try:
+            return _load(folder, weight_shapes)
+        except (ModelFileError, FileError):
+            if _identity(folder) == before:
+                raise
+            # A training run has just put a better model here: half of what was read may be the old one's.
+
+
+def find_model(path: str | Path) -> Path:
+    """Returns the model folder that a path stands for: itself, or the best model of a run directory.
+
+    Raises:
+        ModelFileError: There is none; the message says why.
+        FileError: The path can't be read.
+    """
+    path = Path(path)
+    with files.explained(path, "read"):
+        if not os.path.lexists(path):
+            raise ModelFileError(f"{path}: no such folder. Give a model folder or a run directory.")
+        if not path.is_dir():
+            inside = f" Did you mean {path.parent}?" if (path.parent / _MANIFEST).is_file() else ""
+            raise ModelFileError(f"{path}: a model is a folder. Received: a file.{inside}")
+        if (path / _MANIFEST).is_file():
+            return path
+        best = RunDirectory(path).best
+        if (best / _MANIFEST).is_file() and is_run_directory(path):
+            return best
+    if is_run_directory(path):
+        raise ModelFileError(
+            f"{path}: this run has no model yet: its first validation saves one. "
+            f"Let it train on, or go on with it: nmt train CONFIG --run-dir {path} --resume"
+        )
+    raise ModelFileError(
+        f"{path}: neither a model, which has {_MANIFEST}, nor a run directory. Give a folder that `nmt train` made."
+    )
+
+
+def _load(folder: Path, weight_shapes: WeightShapes) -> ModelContents:
+    texts = _read_verified(folder)
+    path = folder / _CONFIG
+    fields = _parsed(texts[_CONFIG], path)
+    _check_format(fields, path)
+    description = _validated(_Description, fields, path, _AGAIN)
+    expected = {_CONFIG, _WEIGHTS, _CARD, description.source_tokenizer, description.target_tokenizer}
+    _check_same_names(expected, {*texts, _WEIGHTS}, path)
+    sizes = description.source_vocabulary_size, description.target_vocabulary_size
+    joint = description.target_tokenizer == _JOINT
+    try:
+        card = texts[_CARD].decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _damaged(folder / _CARD, f"must be UTF-8 text: invalid byte at {error.start}") from None
+    return ModelContents(
+        model=description.model,
+        source_vocabulary_size=description.source_vocabulary_size,
+        target_vocabulary_size=description.target_vocabulary_size,
+        source_language=description.source_language,
+        target_language=description.target_language,
+        decoding=description.decoding,
+        weights=read_weights(folder / _WEIGHTS, weight_shapes(description.model, *sizes)),
+        source_tokenizer=texts[description.source_tokenizer],
+        target_tokenizer=None if joint else texts[description.target_tokenizer],
+        card=card,
+        nmt_version=description.nmt_version,
+    )
+
+
+def _read_verified(folder: Path) -> dict[str, bytes]:
+    """Checks every file against the manifest; returns the content of all but the weights."""
+    path = folder / _MANIFEST
+    present = set(files.list_folder(folder))
+    if _MANIFEST not in present:
+        raise ModelFileError(f"{folder}: not a model: it has no {_MANIFEST}. Give a folder that `nmt train` made.")
+    fields = _parsed(files.read_bytes(path, max_bytes=_MAX_TEXT_BYTES), path)
+    _check_format(fields, path)
+    manifest = _validated(_Manifest, fields, path, _AGAIN)
+    named = {str(name) for name in manifest.files}
+    _check_same_names({_CONFIG, _WEIGHTS, _CARD} | named, named, path)
+    _check_same_names(named | {_MANIFEST}, present, folder)
+    texts = {str(name): _verified(folder / name, entry) for name, entry in manifest.files.items()}
+    del texts[_WEIGHTS]
+    return texts
+
+
+def _verified(path: Path, entry: _FileEntry) -> bytes:
+    """Checks a file's size and sha256; returns its content, or nothing of the weights."""
+    is_text = path.name in (_CONFIG, _CARD)
+    max_bytes = _MAX_TEXT_BYTES if is_text else entry.size if path.name == _WEIGHTS else _MAX_TOKENIZER_BYTES
+    with files.open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size != entry.size or size > max_bytes:
+            raise _damaged(path, f"must have {min(entry.size, max_bytes):,} bytes. Received: {size:,}")
+        content = b"" if path.name == _WEIGHTS else file.read(size)
+        digest = hashlib.sha256(content)
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    if digest.hexdigest() != entry.sha256:
+        raise _damaged(path, f"its content is not what {_MANIFEST} says (sha256)")
+    return content
+
+
+def _parsed(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        fields = strict_json.parse(content)
+    except ValueError as error:
+        raise _damaged(path, f"must be JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise _damaged(path, "must be a JSON object")
+    return fields
+
+
+def _check_format(fields: Mapping[str, Any], path: Path) -> None:
+    version = fields.get("format_version")
+    if type(version) is int and version > FORMAT_VERSION:
+        raise ModelFileError(
+            f"{path}: this nmt reads model formats up to {FORMAT_VERSION}. Received: format_version={version}. "
+            "Upgrade nmt: pip install --upgrade nmt"
+        )
+
+
+_Schema = TypeVar("_Schema", bound=_Closed)
+
+
+def _validated(schema: type[_Schema], fields: Mapping[str, Any], path: Path, remedy: str) -> _Schema:
+    try:
+        return schema.model_validate(dict(fields))
+    except pydantic.ValidationError as error:
+        problems = [
+            f"{listed(['.'.join(map(str, problem['loc'])) or 'file'])}: {problem['msg']} "
+            f"(received {ascii(problem['input'])[:100]})"
+            for problem in error.errors()[:5]
+        ]
+        raise ModelFileError(f"{path}: breaks the format: {'; '.join(problems)}. {remedy}") from None
+
+
+def _check_same_names(expected: AbstractSet[str], received: AbstractSet[str], path: Path) -> None:
+    problems = []
+    if missing := expected - received:
+        problems.append(f"missing: {listed(missing)}")
+    if extra := received - expected:
+        problems.append(f"unexpected: {listed(extra)}")
+    if problems:
+        raise ModelFileError(f"{path}: a model has exactly the files that it names; {'; '.join(problems)}. {_AGAIN}")
+
+
+def _check_replaceable(folder: Path) -> None:
+    if folder.is_dir() and (names := files.list_folder(folder)) and _MANIFEST not in names:
+        raise ModelFileError(f"{folder}: exists and is no model, so it is left alone. Choose another folder.")
+
+
+def _check_weights(weights: Mapping[str, np.ndarray], folder: Path) -> None:
+    for name, array in weights.items():
+        if array.dtype != np.float32:
+            raise ModelFileError(f"{folder}: weight `{name}` must be float32. Received: {array.dtype}.")
+        if not np.isfinite(array).all():
+            raise ModelFileError(
+                f"{folder}: weight `{name}` must be finite. Received: NaN or infinite values. Nothing was saved."
+            )
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _to_json(fields: Mapping[str, Any]) -> bytes:
+    return (json.dumps(fields, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def _damaged(path: Path, problem: str) -> ModelFileError:
+    return ModelFileError(f"{path}: damaged: {problem}. {_AGAIN}")

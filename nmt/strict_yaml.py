@@ -1,0 +1,104 @@
+"""YAML without its surprises, as configurations need it.
+
+Scalars are those of YAML 1.2: `no` and `on` are text, `1e-3` is a number, `010`, `1:30` and `2024-01-01` are text.
+Duplicate keys, aliases and tags are refused. This module knows nothing of the configuration's schema.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+_NUMBER_STARTS = list("-+.0123456789")
+_LINE_BREAK = re.compile("[\n\r\x85\u2028\u2029]")
+_SCALARS: tuple[tuple[str, str, list[str]], ...] = (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(0|[1-9][0-9]*)", _NUMBER_STARTS),
+    ("float", r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+", _NUMBER_STARTS),
+)
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers = {}  # noqa: RUF012  (PyYAML's way: add_implicit_resolver fills the class's own table)
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs leave it bare
+        if isinstance(event, yaml.AliasEvent):
+            raise _problem("aliases are not allowed; write the value out", event)
+        if getattr(event, "tag", None) is not None:
+            raise _problem(f"tags are not allowed; remove `{event.tag}`", event)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
+                raise _problem("keys must be plain names", key)
+            if key.value in seen:
+                raise _problem(f"duplicate key `{key.value}`; keep one of them", key)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that YAML 1.1 or 1.2 would read as something else."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        # In any other style PyYAML folds U+0085, U+2028 and U+2029 into spaces.
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"' if _LINE_BREAK.search(data) else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+for _name, _pattern, _starts in _SCALARS:
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_pattern})$"), _starts)
+
+
+def _problem(message: str, place: yaml.Event | yaml.Node) -> yaml.MarkedYAMLError:
+    mark: Any = place.start_mark
+    return yaml.MarkedYAMLError(problem=message, problem_mark=mark)
+
+
+def parse(text: str) -> Any:
+    """Returns the plain values that one YAML document stands for: dict, list, str, int, float, bool and None.
+
+    Args:
+        text: One YAML document.
+
+    Raises:
+        ValueError: The text is not YAML, or uses what is refused here; the message is one line and names the line.
+
+    Example:
+        >>> parse("{language: no, rate: 1e-3, joint: true}")
+        {'language': 'no', 'rate': 0.001, 'joint': True}
+        >>> parse("{a: 1, a: 2}")
+        Traceback (most recent call last):
+        ...
+        ValueError: line 1: duplicate key `a`; keep one of them
+    """
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506  (a SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ValueError(f"{line}{error.problem or error.context}") from None
+    except yaml.reader.ReaderError as error:
+        raise ValueError(f"the character U+{error.character:04X} is not allowed in YAML") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def render(tree: Any) -> str:
+    """Returns YAML that `parse` reads back to an equal tree.
+
+    Args:
+        tree: Plain values; the order of keys is kept.
+
+    Example:
+        >>> print(render({"language": "no", "rate": 0.00001}), end="")
+        language: 'no'
+        rate: 1.0e-05
+    """
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True)

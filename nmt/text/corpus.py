@@ -1,0 +1,331 @@
+"""Parallel text sources, each read into pairs of sentences: plain files, TSV, JSONL, Hugging Face `datasets`.
+
+Files are read by the exact line reader of `nmt.text.lines`, and TSV has no quotes or escapes. A field of JSONL or of
+`datasets` may hold a line break: it is text of its sentence like any other character. Every reader is lazy and strict:
+it yields the pairs in order and raises at the first row that breaks a rule, naming its place, counted from 1. This
+module knows nothing of the configuration, of filters or of tokenizers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import re
+import sys
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nmt import strict_json
+from nmt.errors import CorpusError, did_you_mean
+from nmt.text.lines import read_lines
+
+logger = logging.getLogger(__name__)
+
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class SentencePair(NamedTuple):
+    """A source sentence and its translation.
+
+    >>> SentencePair("Good morning.", "Bonjour.").target
+    'Bonjour.'
+    """
+
+    source: str
+    target: str
+
+
+def read_files(source: str | Path, target: str | Path) -> Iterator[SentencePair]:
+    """Reads two files whose lines with the same number translate each other.
+
+    Args:
+        source: File of the source language, one sentence a line; may end in `.gz`, `.xz` or `.zst`.
+        target: File of the target language, likewise.
+
+    Raises:
+        CorpusError: A file can't be read (see `read_lines`), or the numbers of lines differ; the message then gives
+            both and the first line where the sides seem to part, judged by the lengths of their lines.
+    """
+    num_characters = array("I"), array("I")
+    for lines in itertools.zip_longest(read_lines(source), read_lines(target)):
+        for side, line in zip(num_characters, lines, strict=True):
+            if line is not None:
+                side.append(len(line))
+        if lines[0] is not None and lines[1] is not None:
+            yield SentencePair(*lines)
+    num_source, num_target = map(len, num_characters)
+    if num_source != num_target:
+        parting = _find_parting_line(*sorted(num_characters, key=len))
+        raise CorpusError(
+            f"{source} and {target}: both sides must have the same number of lines. Received: {num_source:,} and "
+            f"{num_target:,} lines. They seem to part at line {parting:,}; compare the files there."
+        )
+
+
+def read_tsv(path: str | Path, source_column: int | str = 0, target_column: int | str = 1) -> Iterator[SentencePair]:
+    r"""Reads two columns of a tab-separated file; quotes and backslashes are ordinary characters.
+
+    Other columns are not looked at.
+
+    Args:
+        path: The file; may end in `.gz`, `.xz` or `.zst`.
+        source_column: The column's number from 0, or its name in the header. A name makes the first line a header.
+        target_column: Likewise.
+
+    Raises:
+        CorpusError: The file can't be read, a column is unknown or a row has too few columns.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "pairs.tsv")
+        ...     _ = path.write_bytes(b'id\ten\tfr\n1\t"Yes", he said.\t"Oui", dit-il.\n')
+        ...     list(read_tsv(path, "en", "fr"))
+        [SentencePair(source='"Yes", he said.', target='"Oui", dit-il.')]
+    """
+    rows = enumerate(read_lines(path), start=1)
+    columns: Sequence[int | str] = (source_column, target_column)
+    header = None
+    if any(isinstance(column, str) for column in columns):
+        _, header = next(rows, (1, None))
+        if header is None:
+            raise CorpusError(f"{path}: the first line must name the columns. Received: an empty file.")
+    first, second = (_find_column(f"{path}, line 1", column, header) for column in columns)
+    _check_different(str(path), (first, second))
+    for number, row in rows:
+        fields = row.split("\t")
+        if len(fields) <= max(first, second):
+            raise CorpusError(
+                f"{path}, line {number}: a row needs at least {max(first, second) + 1} columns, split by tabs. "
+                f"Received: {len(fields)}. Mend the row, or name other columns."
+            )
+        yield SentencePair(fields[first], fields[second])
+
+
+def read_jsonl(path: str | Path, source_column: str, target_column: str) -> Iterator[SentencePair]:
+    r"""Reads one JSON object a line: flat columns, or languages inside an object named `translation`.
+
+    Args:
+        path: The file; may end in `.gz`, `.xz` or `.zst`.
+        source_column: Key of the source sentence, in the row itself or else in its `translation`.
+        target_column: Key of the target sentence, likewise.
+
+    Raises:
+        CorpusError: The file can't be read, a line is not a JSON object, a key is missing or its value is not text.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "pairs.jsonl")
+        ...     _ = path.write_bytes(b'{"translation": {"en": "Yes.", "fr": "Oui."}}\n{"en": "No.", "fr": "Non."}\n')
+        ...     [pair.target for pair in read_jsonl(path, "en", "fr")]
+        ['Oui.', 'Non.']
+    """
+    _check_different(str(path), (source_column, target_column))
+    for number, line in enumerate(read_lines(path), start=1):
+        place = f"{path}, line {number}"
+        try:
+            row = strict_json.parse(line.encode())
+        except ValueError as error:
+            problem = str(error).removeprefix("line 1: ")
+            raise CorpusError(f"{place}: a line is one JSON object. Received: {_shorten(line)}: {problem}.") from error
+        if not isinstance(row, dict):
+            raise CorpusError(f"{place}: a line is one JSON object. Received: {_shorten(line)}.")
+        yield SentencePair(*(_get_text(place, row, column) for column in (source_column, target_column)))
+
+
+def read_hub(
+    repository: str, config: str | None, split: str, revision: str | None, source_column: str, target_column: str
+) -> Iterator[SentencePair]:
+    """Reads a data set of the Hugging Face Hub, or a folder of the same formats, through the `datasets` library.
+
+    A folder holds Parquet, JSONL, CSV or other files that `datasets` reads, or what `save_to_disk` wrote. It is taken
+    before the Hub. With `HF_HUB_OFFLINE=1` the Hub is not asked and a copy in the local cache is used.
+
+    Args:
+        repository: `owner/name` on the Hub, or the path of a folder.
+        config: Configuration (subset) of the data set; None where it has but one.
+        split: Split or part of one, such as `train` or `train[:1000]`.
+        revision: Branch, tag or commit on the Hub; None for the newest.
+        source_column: Column of the source, or its key in a column of structs named `translation`.
+        target_column: Column of the target, likewise.
+
+    Raises:
+        CorpusError: The data set can't be reached, found or read, a column is unknown or a value in it is not text.
+    """
+    name = f"{repository} (split {split})"
+    columns = (source_column, target_column)
+    _check_different(name, columns)
+    dataset = _load_dataset(name, repository, config, split, revision)
+    holders = _find_holders(name, dataset.features, columns)
+    number = 0
+    try:
+        for batch in dataset.select_columns(holders).iter(batch_size=1000):
+            for values in zip(*batch.values(), strict=True):
+                number += 1
+                row = dict(zip(batch, values, strict=True))
+                yield SentencePair(*(_get_text(f"{name}, row {number}", row, column) for column in columns))
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{name}, below row {number}: text must be UTF-8: {error}. Mend the files.") from error
+
+
+def _load_dataset(name: str, repository: str, config: str | None, split: str, revision: str | None) -> Any:
+    import datasets  # takes more than half a second
+
+    folder = Path(repository)
+    is_saved = (folder / "dataset_dict.json").exists() or (folder / "state.json").exists()
+    if folder.is_dir():
+        if revision is not None:
+            raise CorpusError(f"{name}: a folder has no revisions. Received: revision={revision}. Leave it out.")
+        repository = str(folder.absolute())  # a folder called `json` is no loader of that name
+    elif not _HUB_ID.fullmatch(repository):
+        raise CorpusError(
+            f"{name}: `hub` takes a Hub id such as `owner/name` or the path of a folder. Check the spelling and the "
+            "current folder; for a single file use the type files, tsv or jsonl."
+        )
+    elif not datasets.config.HF_HUB_OFFLINE:
+        logger.info("asking the Hugging Face Hub for %s; without a connection this takes half a minute", name)
+    try:
+        with _quiet_library():
+            if is_saved:
+                return _pick_saved(name, datasets.load_from_disk(repository), config, split)
+            return datasets.load_dataset(repository, config, split=split, revision=revision)
+    except CorpusError:
+        raise
+    except ConnectionError as error:
+        why = "HF_HUB_OFFLINE is set" if datasets.config.HF_HUB_OFFLINE else _explain(error)
+        raise CorpusError(
+            f"{name}: the Hugging Face Hub was not reached ({why}), no folder has that name, and the cache "
+            f"{datasets.config.HF_DATASETS_CACHE} holds no copy. Check the network, or get the data set elsewhere "
+            "and name its files, as in --set 'data.train={type: files, source: train.en, target: train.de}'."
+        ) from error
+    except Exception as error:  # those of httpx, pyarrow, fsspec and the file system come through
+        advice = "Check the files, config and split."
+        if not folder.is_dir():
+            advice = "Check repository, config, split and revision; a private or gated one needs: hf auth login."
+        raise CorpusError(f"{name}: `datasets` can't load it: {_explain(error)}. {advice}") from error
+
+
+def _pick_saved(name: str, saved: Any, config: str | None, split: str) -> Any:
+    """Picks a split of what `save_to_disk` wrote: several named ones, or one, which is `train` if it has no name."""
+    if config is not None:
+        raise CorpusError(f"{name}: a folder of save_to_disk has no configurations. Received: config={config}.")
+    splits = saved if isinstance(saved, dict) else {str(saved.split or "train"): saved}
+    if split not in splits:
+        raise CorpusError(f"{name}: a folder of save_to_disk has whole splits alone. {did_you_mean(split, splits)}")
+    return splits[split]
+
+
+class _Relay(logging.Handler):
+    """Passes a library's warnings on to our own log; its errors it raises as well."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.WARNING:
+            logger.warning("%s: %s", record.name, record.getMessage())
+
+
+@contextlib.contextmanager
+def _quiet_library() -> Iterator[None]:
+    """Keeps progress bars to terminals, and the libraries' own log, the Hub's retries above all, off the screen."""
+    import datasets
+
+    hides_bars = not sys.stderr.isatty() and not datasets.are_progress_bars_disabled()
+    library, hub = logging.getLogger("datasets"), logging.getLogger("huggingface_hub")
+    before = library.handlers, library.propagate, hub.level
+    library.handlers, library.propagate = [_Relay()], False
+    hub.setLevel(logging.ERROR)
+    if hides_bars:
+        datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        library.handlers, library.propagate = before[:2]
+        hub.setLevel(before[2])
+        if hides_bars:
+            datasets.enable_progress_bars()
+
+
+def _find_holders(name: str, features: Any, columns: Sequence[str]) -> list[str]:
+    """Returns the top-level columns in which the wanted columns and languages lie."""
+    translation = features.get("translation")
+    languages = list(getattr(translation, "languages", translation if isinstance(translation, dict) else ()))
+    known = dict.fromkeys(languages, "translation")
+    known |= {column: column for column in features if column != "translation" or not languages}
+    is_irregular = type(translation).__name__ == "Json"  # structs of unlike keys: each row is looked into
+    missing = [column for column in columns if column not in known and not is_irregular]
+    if missing:
+        raise CorpusError(f"{name}: no column or language `{missing[0]}`. {did_you_mean(missing[0], known)}")
+    return sorted({known.get(column, "translation") for column in columns})
+
+
+def _find_column(place: str, column: int | str, header: str | None) -> int:
+    """Returns the position of a column given by its number, or by its name in the header of a TSV file."""
+    if isinstance(column, int):
+        if column < 0:
+            raise CorpusError(f"{place}: columns are numbered from 0. Received: {column}.")
+        return column
+    names = (header or "").split("\t")
+    if column not in names:
+        raise CorpusError(f"{place}: no column `{column}`. {did_you_mean(column, names)}")
+    if names.count(column) > 1:
+        raise CorpusError(f"{place}: two columns are named `{column}`. Give the number of one, from 0.")
+    return names.index(column)
+
+
+def _check_different(name: str, columns: Sequence[int | str]) -> None:
+    if columns[0] == columns[1]:
+        raise CorpusError(f"{name}: source and target must be different columns. Received: {columns[0]} for both.")
+
+
+def _get_text(place: str, row: dict[str, Any], column: str) -> str:
+    """Returns the text of a flat column, or of a language inside the column `translation`."""
+    nested = row.get("translation")
+    fields = {**nested, **row} if isinstance(nested, dict) else row
+    if column not in fields:
+        known = [name for name in fields if name != "translation" or fields is row]
+        raise CorpusError(f"{place}: no column or language `{column}`. {did_you_mean(column, known)}")
+    text = fields[column]
+    if not isinstance(text, str):
+        raise CorpusError(
+            f"{place}: `{column}` must be text. Received: {_shorten(repr(text))}. Mend or remove the row."
+        )
+    if not text.isascii() and _SURROGATE.search(text):
+        raise CorpusError(f"{place}: `{column}` holds half a surrogate pair, which is no character. Mend the row.")
+    return text
+
+
+def _find_parting_line(shorter: Sequence[int], longer: Sequence[int]) -> int:
+    """Returns the line, from 1, where the sides seem to part, from the number of characters in each line.
+
+    If `num_extra` lines are missing from the shorter side before its line k, then its lines below k go with the same
+    lines of the longer side, and the others with those `num_extra` lines further on. The k with the smallest total
+    difference of log lengths is the likeliest; of several the last, as after a copy that was cut short.
+    """
+    import numpy as np  # only a broken corpus pays for it
+
+    short, long = np.log1p(shorter), np.log1p(longer)
+    num_extra = len(long) - len(short)
+    if not len(short):
+        return 1
+    scale = np.median(long) - np.median(short)
+    before = np.abs(long[: len(short)] - short - scale)
+    after = np.abs(long[num_extra:] - short - scale)
+    advantage = np.concatenate([[0.0], np.cumsum(after - before)])  # of parting later, per k
+    return len(short) - int(np.argmax(advantage[::-1])) + 1
+
+
+def _explain(error: BaseException) -> str:
+    """Returns what a library's error says, with its innermost cause, on one line."""
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    texts = dict.fromkeys(" ".join(str(each).split()) or type(each).__name__ for each in (error, cause))
+    return _shorten(": ".join(texts), 500).rstrip(".")
+
+
+def _shorten(text: str, size: int = 80) -> str:
+    return text if len(text) <= size else text[: size - 3] + "..."

@@ -1,0 +1,202 @@
+r"""Exact lines of text, from plain and compressed files and from a byte stream such as standard input.
+
+A line ends at `\n` or `\r\n` and nowhere else. A lone `\r`, U+0085, U+2028, U+2029, the vertical tab, the form feed and
+NUL are characters of the line: `str.splitlines` and Python's text files would break at some of them and shift the two
+sides of a corpus against each other. Text after the last `\n` is a line too. One byte-order mark at the start of a file
+is not text.
+
+This module knows bytes, compression and UTF-8, and nothing of sentences, sides or corpora.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import re
+import lzma
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Literal, cast
+
+from nmt.errors import CorpusError
+
+MAX_LINE_BYTES = 16 * 2**20
+"""Longest line that is read: a small archive can't fill the memory with one endless line."""
+
+_ZSTD_INPUT_BYTES = 4096  # zstd packs 128 KiB into 4 bytes at best, so one step yields at most 128 MiB
+
+_UNPACK = "It looks like a {} archive; unpack it first"
+_RENAME = "It looks like a {0} archive; give its name the ending .{1}, and it is unpacked while it is read"
+_SIGNATURES = {
+    b"\xff\xfe": "It looks like UTF-16; convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW",
+    b"\xfe\xff": "It looks like UTF-16; convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW",
+    b"\x1f\x8b": _RENAME.format("gzip", "gz"),
+    b"\xfd7zXZ": _RENAME.format("xz", "xz"),
+    b"\x28\xb5\x2f\xfd": _RENAME.format("zstd", "zst"),
+    b"BZh": _UNPACK.format("bzip2"),
+    b"PK\x03\x04": _UNPACK.format("zip"),
+    b"PAR1": "It looks like a Parquet file; put it into a folder and read that as a corpus of type hub",
+}
+
+
+def read_lines(path: str | Path) -> Iterator[str]:
+    r"""Reads the lines of a UTF-8 file; `.gz`, `.xz` and `.zst` files are unpacked while they are read.
+
+    Args:
+        path: The file. Its ending alone says whether it is compressed.
+
+    Yields:
+        Each line without its ending.
+
+    Raises:
+        CorpusError: The file is missing or unreadable, is a folder, is a damaged or truncated archive, holds bytes that
+            are not UTF-8 (the message names the line and the byte in it, both counted from 1) or an overlong line.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "greetings.txt")
+        ...     _ = path.write_bytes(b"Hello.\r\nGood\rbye.\n\nlast")
+        ...     list(read_lines(path))
+        ['Hello.', 'Good\rbye.', '', 'last']
+    """
+    name = str(path)
+    try:
+        with contextlib.ExitStack() as stack:
+            yield from decode_lines(_open(Path(path), stack), name)
+    except (_DamagedArchiveError, EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
+        raise CorpusError(
+            f"{name}: the archive is truncated or damaged: {error}. Make or download it again, or check its ending."
+        ) from error
+    except OSError as error:
+        raise CorpusError(_describe_os_error(name, error)) from error
+
+
+def decode_lines(stream: IO[bytes], name: str, errors: Literal["strict", "replace"] = "strict") -> Iterator[str]:
+    r"""Decodes the lines of a byte stream as soon as each is complete.
+
+    Args:
+        stream: Bytes of UTF-8 text, such as `sys.stdin.buffer`.
+        name: What messages call the stream.
+        errors: What happens to bytes that are not UTF-8: `strict` refuses them, `replace` puts U+FFFD in their place.
+
+    Yields:
+        Each line without its ending.
+
+    Raises:
+        CorpusError: A line is longer than `MAX_LINE_BYTES`, or not UTF-8 while `errors` is `strict`.
+
+    Example:
+        >>> import io
+        >>> list(decode_lines(io.BytesIO(b"caf\xc3\xa9\ncaf\xe9"), "stdin", errors="replace"))
+        ['café', 'caf\ufffd']
+    """
+    number = 0
+    while line := stream.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(line) > MAX_LINE_BYTES:
+            limit = f"{MAX_LINE_BYTES:,} bytes"
+            raise CorpusError(
+                f"{name}, line {number}: a line has at most {limit}. Is this a file of one sentence a line?"
+            )
+        if line.endswith(b"\n"):
+            line = line[: -2 if line.endswith(b"\r\n") else -1]
+        try:
+            text = line.decode("utf-8", errors)
+        except UnicodeDecodeError as error:
+            raise CorpusError(_describe_bad_byte(name, number, line, error.start)) from error
+        yield text.removeprefix("\ufeff") if number == 1 else text
+
+
+def _open(path: Path, stack: contextlib.ExitStack) -> IO[bytes]:
+    try:
+        file = stack.enter_context(path.open("rb"))
+    except ValueError as error:  # a name with NUL or a lone surrogate
+        raise CorpusError(f"{str(path)!r}: not the name of a file: {error}. Check the path.") from error
+    ending = path.suffix.lower()
+    if ending not in (".gz", ".xz", ".zst"):
+        return file
+    if not file.peek(1):  # gzip would read it as no lines at all
+        raise _DamagedArchiveError("it has no bytes")
+    if ending == ".gz":
+        return cast(IO[bytes], stack.enter_context(gzip.GzipFile(fileobj=file)))
+    if ending == ".xz":
+        return stack.enter_context(lzma.LZMAFile(file))
+    return stack.enter_context(io.BufferedReader(_ZstdReader(file)))
+
+
+class _DamagedArchiveError(Exception):
+    """Compressed bytes that can't be unpacked."""
+
+
+class _ZstdReader(io.RawIOBase):
+    """Unpacks zstd frames one after the other and, unlike the package's own reader, refuses a truncated one."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        import zstandard  # only who reads .zst pays for it
+
+        self._file = file
+        self._context = zstandard.ZstdDecompressor()
+        self._damage = zstandard.ZstdError
+        self._frame: Any = None
+        self._packed = b""
+        self._unpacked = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._unpacked and self._fill():
+            pass
+        size = min(len(buffer), len(self._unpacked))
+        buffer[:size] = self._unpacked[:size]
+        self._unpacked = self._unpacked[size:]
+        return size
+
+    def _fill(self) -> bool:
+        """Unpacks one step; False at the end of the file."""
+        packed = self._packed or self._file.read(_ZSTD_INPUT_BYTES)
+        if not packed:
+            if self._frame is not None:
+                raise _DamagedArchiveError("it ends in the middle of a frame")
+            return False
+        self._frame = self._frame or self._context.decompressobj()
+        try:
+            self._unpacked = memoryview(self._frame.decompress(packed))
+        except self._damage as error:
+            raise _DamagedArchiveError(str(error)) from error
+        self._packed = self._frame.unused_data
+        if self._frame.eof:
+            self._frame = None
+        return True
+
+
+def _describe_os_error(name: str, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{name}: no such file. Check the path; a relative one starts from the current folder."
+    if isinstance(error, IsADirectoryError):
+        return f"{name}: a folder. Give the path of one file."
+    return f"{name}: can't be read: {error.strerror or error}. Check its permissions and its disk."
+
+
+def _describe_bad_byte(name: str, number: int, line: bytes, start: int) -> str:
+    hint = "Convert the file, for example from Latin-1: iconv -f LATIN1 -t UTF-8 FILE > NEW"
+    if number == 1:
+        hint = next((text for signature, text in _SIGNATURES.items() if line.startswith(signature)), hint)
+    received = f"byte 0x{line[start]:02X} at byte {start + 1} of the line"
+    return f"{name}, line {number}: text must be UTF-8. Received: {received}. {hint}."
+
+
+_LINE_SEPARATORS = re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
+
+
+def single_line(text: str) -> str:
+    r"""Returns the text with each run of characters that any program takes for the end of a line made one space.
+
+    Example:
+        >>> single_line("one\r\ntwo")
+        'one two'
+    """
+    return _LINE_SEPARATORS.sub(" ", text)

@@ -1,0 +1,9 @@
+"""Translates: `python scripts/translate.py MODEL` is `nmt repl MODEL` at a terminal and `nmt translate MODEL` in a pipe."""
+
+import sys
+
+from nmt.cli import main
+
+if __name__ == "__main__":
+    is_conversation = len(sys.argv) == 2 and not sys.argv[1].startswith("-") and sys.stdin.isatty()
+    main(["repl" if is_conversation else "translate", *sys.argv[1:]])

@@ -1,0 +1,322 @@
+"""The corpus in flat arrays, and batches as `fit` takes them, with stand-ins for tokenizer and filter."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt.data import dataset as dataset_module
+from nmt.data.dataset import ParallelDataset, TokenizedCorpus
+from nmt.errors import CorpusError, InputError
+from nmt.text.corpus import SentencePair
+from nmt.text.special import BOS_ID, EOS_ID, PAD_ID
+
+
+class NumberTokenizer:
+    """A line is its ids, in digits."""
+
+    def __init__(self, vocabulary_size=1000):
+        self.vocabulary_size = vocabulary_size
+        self.chunk_sizes = []
+
+    def encode(self, lines):
+        self.chunk_sizes.append(len(lines))
+        return [[int(word) for word in line.split()] for line in lines]
+
+
+class LengthFilter:
+    """Leaves out blank sides and pairs with a side of more than three pieces; counts both."""
+
+    def __init__(self):
+        self.num_blank = self.num_long = 0
+
+    def keeps_text(self, pair):
+        keeps = bool(pair.source.strip() and pair.target.strip())
+        self.num_blank += not keeps
+        return keeps
+
+    def keeps_lengths(self, num_source_pieces, num_target_pieces):
+        keeps = max(num_source_pieces, num_target_pieces) <= 3
+        self.num_long += not keeps
+        return keeps
+
+    def report(self):
+        return f"left out {self.num_blank} blank, {self.num_long} long"
+
+
+def encode(pairs, pair_filter=None, vocabulary_size=1000):
+    tokenizer = NumberTokenizer(vocabulary_size)
+    return TokenizedCorpus.from_pairs([SentencePair(*pair) for pair in pairs], tokenizer, tokenizer, pair_filter)
+
+
+def random_corpus(num_pairs, seed=1, max_length=9):
+    """Every id occurs once in the whole corpus, so that a row tells which pair it is."""
+    print(f"seed {seed}")
+    random = np.random.default_rng(seed)
+    source_lengths, target_lengths = random.integers(1, max_length + 1, (2, num_pairs))
+    ids = iter(range(4, 60_000))
+    rows = [
+        tuple(" ".join(str(next(ids)) for _ in range(length)) for length in lengths)
+        for lengths in zip(source_lengths, target_lengths, strict=True)
+    ]
+    return encode(rows, vocabulary_size=60_000)
+
+
+def row(ids):
+    return [int(i) for i in ids if i != PAD_ID]
+
+
+class TestTokenizedCorpus:
+    PAIRS = (("11 12", "21"), ("", "22"), ("13", "23 24 25"), ("14 15 16 17", "26"), ("18", "27"))
+
+    def test_every_pair_in_order(self):
+        corpus = encode(self.PAIRS)
+        assert len(corpus) == 5
+        assert [corpus.source(i).tolist() for i in range(5)] == [[11, 12], [], [13], [14, 15, 16, 17], [18]]
+        assert [corpus.target(i).tolist() for i in range(5)] == [[21], [22], [23, 24, 25], [26], [27]]
+        assert corpus.source(0).dtype == corpus.target(0).dtype == np.int32
+        assert corpus.source_lengths.tolist() == [2, 0, 1, 4, 1]
+        assert corpus.target_lengths.tolist() == [1, 1, 3, 1, 1]
+        assert corpus.pair_numbers.tolist() == [1, 2, 3, 4, 5]
+        assert repr(corpus) == "TokenizedCorpus(5 pairs, 8 + 7 pieces)"
+
+    def test_the_filter_leaves_out_and_counts(self):
+        pair_filter = LengthFilter()
+        corpus = encode(self.PAIRS, pair_filter)
+        assert [corpus.source(i).tolist() for i in range(3)] == [[11, 12], [13], [18]]
+        assert [corpus.target(i).tolist() for i in range(3)] == [[21], [23, 24, 25], [27]]
+        assert corpus.pair_numbers.tolist() == [1, 3, 5]
+        assert pair_filter.report() == "left out 1 blank, 1 long"
+
+    @pytest.mark.parametrize("chunk_pairs", [1, 2, 3, 100])
+    def test_chunks_change_nothing(self, chunk_pairs, monkeypatch):
+        monkeypatch.setattr(dataset_module, "CHUNK_PAIRS", chunk_pairs)
+        corpus, whole = encode(self.PAIRS, LengthFilter()), encode([self.PAIRS[i] for i in (0, 2, 4)])
+        for name in ("source_ids", "source_offsets", "target_ids", "target_offsets"):
+            assert getattr(corpus, name).tolist() == getattr(whole, name).tolist()
+        assert corpus.pair_numbers.tolist() == [1, 3, 5]
+
+    def test_at_most_a_chunk_is_read_ahead(self, monkeypatch):
+        monkeypatch.setattr(dataset_module, "CHUNK_PAIRS", 3)
+        tokenizer = NumberTokenizer()
+        TokenizedCorpus.from_pairs((SentencePair("4", "5") for _ in range(8)), tokenizer, tokenizer)
+        assert tokenizer.chunk_sizes == [3, 3, 3, 3, 2, 2]  # source and target of each chunk
+
+    @pytest.mark.parametrize(
+        ("vocabulary_size", "dtype"),
+        [(256, np.uint8), (257, np.uint16), (65_536, np.uint16), (65_537, np.uint32)],
+    )
+    def test_the_smallest_type_that_holds_the_vocabulary(self, vocabulary_size, dtype):
+        last = vocabulary_size - 1
+        corpus = encode([(f"4 {last}", f"{last}")], vocabulary_size=vocabulary_size)
+        assert corpus.source_ids.dtype == corpus.target_ids.dtype == dtype
+        assert corpus.source(0).tolist() == [4, last]
+
+    def test_nothing_left(self):
+        with pytest.raises(CorpusError, match="nothing is left of the corpus: left out 1 blank, 1 long"):
+            encode([("1 2 3 4", "1"), (" ", "1")], LengthFilter())
+
+    def test_no_pairs(self):
+        with pytest.raises(CorpusError, match="it has no sentence pairs"):
+            encode([])
+
+
+class TestBatches:
+    def test_by_hand(self):
+        # Rows with their control piece: lengths (3, 2) and (2, 4).
+        corpus = encode([("11 12", "21"), ("13", "22 23 24")])
+        inputs, labels = ParallelDataset(corpus, size=2, unit="sentences", seed=1, shuffle=False)[0]
+        assert inputs["source_ids"].tolist() == [[11, 12, EOS_ID], [13, EOS_ID, PAD_ID]]
+        assert inputs["target_ids"].tolist() == [[BOS_ID, 21, PAD_ID, PAD_ID], [BOS_ID, 22, 23, 24]]
+        assert labels.tolist() == [[21, EOS_ID, PAD_ID, PAD_ID], [22, 23, 24, EOS_ID]]
+
+    def test_a_blank_side_is_the_end_of_the_sentence_alone(self):
+        inputs, labels = ParallelDataset(encode([("", "")]), size=1, unit="sentences", seed=1)[0]
+        assert (inputs["source_ids"].tolist(), inputs["target_ids"].tolist()) == ([[EOS_ID]], [[BOS_ID]])
+        assert labels.tolist() == [[EOS_ID]]
+
+    @given(
+        num_pairs=st.integers(1, 40),
+        seed=st.integers(0, 1000),
+        size=st.integers(20, 60),
+        unit=st.sampled_from(["sentences", "tokens"]),
+        shuffle=st.booleans(),
+        pad_multiple=st.sampled_from([1, 4, 10]),
+    )
+    def test_rows_and_counts(self, num_pairs, seed, size, unit, shuffle, pad_multiple):
+        corpus = random_corpus(num_pairs, seed)
+        dataset = ParallelDataset(corpus, size=size, unit=unit, seed=seed, shuffle=shuffle, pad_multiple=pad_multiple)
+        seen = []
+        for index, (inputs, labels) in enumerate(dataset):
+            source_ids, target_ids = inputs["source_ids"], inputs["target_ids"]
+            assert source_ids.dtype == target_ids.dtype == labels.dtype == np.int32
+            assert target_ids.shape == labels.shape
+            assert len(source_ids) == len(labels)
+            assert source_ids.shape[1] % pad_multiple == labels.shape[1] % pad_multiple == 0
+            real = target_ids != PAD_ID
+            assert (real == (labels != PAD_ID)).all()
+            assert (target_ids[:, 0] == BOS_ID).all()
+            np.testing.assert_array_equal(labels[:, :-1][real[:, 1:]], target_ids[:, 1:][real[:, 1:]])  # the shift
+            assert dataset.num_target_tokens(index) == real.sum()
+            assert dataset.num_padded_tokens(index) == labels.size
+            if unit == "tokens" and index != 1:  # the second may have more padding
+                assert max(source_ids.size, labels.size) <= size
+            seen += [(row(source), row(target)) for source, target in zip(source_ids, labels, strict=True)]
+        expected = [
+            ([*corpus.source(i).tolist(), EOS_ID], [*corpus.target(i).tolist(), EOS_ID]) for i in range(num_pairs)
+        ]
+        assert sorted(seen) == sorted(expected)
+
+    @pytest.mark.parametrize("pad_multiple", [1, 8])
+    def test_rows_are_no_longer_than_needed(self, pad_multiple):
+        dataset = ParallelDataset(random_corpus(100), size=10, unit="sentences", seed=1, pad_multiple=pad_multiple)
+        for index, (inputs, labels) in enumerate(dataset):
+            for ids in (inputs["source_ids"], labels):
+                longest = max(len(row(ids)) for ids in ids)
+                extra = ids.shape[1] - longest
+                assert 0 <= extra < pad_multiple or index == 1
+
+    def test_validation_runs_from_short_to_long_and_is_the_same_in_every_epoch(self):
+        dataset = ParallelDataset(random_corpus(50), size=7, unit="sentences", seed=1, shuffle=False)
+        first = [labels.tolist() for _, labels in dataset]
+        dataset.epoch = 5
+        assert [labels.tolist() for _, labels in dataset] == first
+        longest = [max(inputs["source_ids"].shape[1], labels.shape[1]) for inputs, labels in dataset]
+        assert longest[:1] + longest[2:] == sorted(longest[:1] + longest[2:])
+
+    def test_indices_as_in_a_list(self):
+        dataset = ParallelDataset(random_corpus(6), size=2, unit="sentences", seed=1)
+        assert dataset[-1][1].tolist() == dataset[2][1].tolist()
+        assert dataset.num_padded_tokens(-2) == dataset[1][1].size
+        with pytest.raises(IndexError):
+            dataset[3]
+
+    def test_refusals(self):
+        corpus = encode([("11 12", "21"), ("13", "22 23 24")])
+        with pytest.raises(InputError, match="pair 2 alone is longer than a batch: 2 source and 4 target tokens"):
+            ParallelDataset(corpus, size=3, unit="tokens", seed=1)
+        with pytest.raises(InputError, match="Received: pad_multiple=0"):
+            ParallelDataset(corpus, size=3, unit="sentences", seed=1, pad_multiple=0)
+        with pytest.raises(InputError, match="Received: epoch=-1"):
+            ParallelDataset(corpus, size=3, unit="sentences", seed=1).epoch = -1
+
+
+def contents(dataset):
+    return [labels.tolist() for _, labels in dataset]
+
+
+class TestEpochs:
+    @pytest.mark.parametrize(("size", "unit"), [(8, "sentences"), (60, "tokens")])
+    def test_three_epochs_as_fit_takes_them(self, size, unit):
+        corpus = random_corpus(300)
+        dataset = ParallelDataset(corpus, size=size, unit=unit, seed=4)
+        num_batches = len(dataset)
+        dataset.on_epoch_end()  # as `fit` does when it starts
+        assert dataset.epoch == 0
+        orders = []
+        for epoch in range(3):
+            assert (dataset.epoch, len(dataset)) == (epoch, num_batches)
+            dataset.on_epoch_begin()
+            rows = [row(labels) for index in range(num_batches) for labels in dataset[index][1]]
+            dataset.on_epoch_end()
+            assert sorted(rows) == sorted([*corpus.target(i).tolist(), EOS_ID] for i in range(300))
+            orders.append(str(rows))
+        assert len(set(orders)) == 3
+
+    def test_seed_and_epoch_decide(self):
+        corpus = random_corpus(100)
+        first, second = (ParallelDataset(corpus, size=8, unit="sentences", seed=4) for _ in range(2))
+        second.epoch = 7
+        assert contents(first) != contents(second)
+        first.epoch = 7
+        assert contents(first) == contents(second)
+        assert contents(ParallelDataset(corpus, size=8, unit="sentences", seed=5)) != contents(
+            ParallelDataset(corpus, size=8, unit="sentences", seed=4)
+        )
+
+    def test_an_epoch_broken_off_begins_again(self):
+        dataset = ParallelDataset(random_corpus(100), size=8, unit="sentences", seed=4)
+        dataset.on_epoch_begin()
+        _ = dataset[0]
+        dataset.on_epoch_end()
+        assert dataset.epoch == 0
+
+
+class Sum(keras.metrics.Metric):
+    """Sums the labels of an epoch: exact in float32 below 2 ** 24."""
+
+    def __init__(self):
+        super().__init__(name="sum")
+        self.total = self.add_weight(shape=(), initializer="zeros")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.total.assign_add(keras.ops.cast(keras.ops.sum(y_true), "float32"))
+
+    def result(self):
+        return self.total
+
+
+class RecordingDataset(ParallelDataset):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.calls = []
+
+    def on_epoch_begin(self):
+        super().on_epoch_begin()
+        self.calls.append([])
+
+    def __getitem__(self, index):
+        if self.calls:
+            self.calls[-1].append((self.epoch, index))
+        return super().__getitem__(index)
+
+
+def tiny_model():
+    inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in ("source_ids", "target_ids")}
+    summary = keras.ops.sum(keras.layers.Embedding(1000, 2)(inputs["source_ids"]), axis=1, keepdims=True)
+    states = keras.layers.Embedding(1000, 2)(inputs["target_ids"]) + summary
+    model = keras.Model(inputs, keras.layers.Dense(4)(states))
+    model.compile("sgd", lambda y_true, y_pred: keras.ops.mean(y_pred**2, axis=-1), metrics=[Sum()])
+    return model
+
+
+class TestInFit:
+    def random_pairs(self, num_pairs, seed):
+        print(f"seed {seed}")
+        random = np.random.default_rng(seed)
+        lengths = random.integers(1, 9, (num_pairs, 2))
+        return encode(
+            [tuple(" ".join(map(str, random.integers(4, 99, length))) for length in pair) for pair in lengths]
+        )
+
+    @pytest.mark.parametrize(
+        ("num_pairs", "size", "unit"), [(60, 8, "sentences"), (60, 30, "tokens"), (3, 2, "sentences")]
+    )
+    def test_fit_sees_every_pair_once_in_each_epoch(self, num_pairs, size, unit):
+        corpus = self.random_pairs(num_pairs, seed=21)
+        dataset = RecordingDataset(corpus, size=size, unit=unit, seed=1)
+        history = tiny_model().fit(dataset, epochs=3, shuffle=False, verbose=0)
+        once = int(corpus.target_ids.sum()) + num_pairs * EOS_ID
+        assert history.history["sum"] == [once] * 3
+        calls = dataset.calls[-3:]  # Keras may look at a batch before, to build the model
+        assert calls == [[(epoch, index) for index in range(len(dataset))] for epoch in range(3)]
+        assert dataset.epoch == 3
+
+    def test_a_callback_may_set_the_epoch(self):
+        dataset = RecordingDataset(self.random_pairs(30, seed=22), size=8, unit="sentences", seed=1)
+        callback = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(dataset, "epoch", epoch))
+        tiny_model().fit(dataset, initial_epoch=4, epochs=6, shuffle=False, verbose=0, callbacks=[callback])
+        assert dataset.calls[-2:] == [[(epoch, index) for index in range(4)] for epoch in (4, 5)]
+
+    @pytest.mark.parametrize("shuffle", [True, False])
+    def test_lengths_shared_by_the_first_batches_are_not_taken_for_fixed(self, shuffle):
+        # The bug: five pairs of one length, then longer ones, in batches of two. Keras on TensorFlow read "length 3"
+        # off the first two batches and stopped at the third.
+        corpus = encode([("11 12", "21 22")] * 5 + [("11 12 13 14", "21 22 23 24")] * 5)
+        dataset = ParallelDataset(corpus, size=2, unit="sentences", seed=1, shuffle=shuffle)
+        shapes = [{array.shape[1] for array in (*dataset[i][0].values(), dataset[i][1])} for i in (0, 1)]
+        assert not shapes[0] & shapes[1]
+        history = tiny_model().fit(dataset, epochs=2, shuffle=False, verbose=0, validation_data=dataset)
+        once = int(corpus.target_ids.sum()) + 10 * EOS_ID
+        assert history.history["sum"] == history.history["val_sum"] == [once] * 2

@@ -1,0 +1,289 @@
+"""The shape of the package: who may import whom, what no module may do, and what starting the command loads.
+
+Everything is read from the source with `ast`, so a module is held to this without being imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MAX_LINES = 400
+
+# What each module or package may import of ours, by the longest name that fits. A package's modules may import one
+# another as long as no cycle comes of it. Numbers flow text -> ids -> batches -> tensors -> hypotheses -> text.
+MAY_IMPORT = {
+    # the ground: plain Python
+    "nmt.errors": "",
+    "nmt.strict_json": "",
+    "nmt.strict_yaml": "",
+    "nmt.terminal": "",
+    "nmt.files": "nmt.errors",
+    "nmt.config_problems": "nmt.errors",
+    "nmt.config": "nmt.errors nmt.strict_yaml nmt.config_problems",
+    # text and numbers, without Keras
+    "nmt.text.special": "",
+    "nmt.text": "nmt.errors nmt.strict_json",
+    "nmt.corpora": "nmt.errors nmt.config nmt.text",
+    "nmt.evaluation": "nmt.errors nmt.terminal",
+    "nmt.attention_table": "nmt.errors nmt.terminal",
+    "nmt.plotting": "nmt.errors nmt.files nmt.terminal nmt.attention_table",
+    # folders and files
+    "nmt.run_dir": "nmt.errors nmt.files nmt.config",
+    "nmt.weights_file": "nmt.errors nmt.files nmt.strict_json",
+    "nmt.model_card": "nmt.errors nmt.strict_yaml",
+    "nmt.model_file": (
+        "nmt.errors nmt.files nmt.strict_json nmt.config nmt.config_problems nmt.run_dir nmt.weights_file "
+        "nmt.model_card"
+    ),
+    # Keras
+    "nmt.backend": "",
+    "nmt.data": "nmt.errors nmt.text",
+    "nmt.layers": "nmt.backend",
+    "nmt.model": "nmt.backend nmt.layers nmt.text.special",
+    "nmt.decoding": "",
+    "nmt.decoding.search": "nmt.backend nmt.decoding.scoring nmt.text.special",
+    "nmt.decoding.scoring": "nmt.backend nmt.text.special",
+    "nmt.training.losses": "nmt.backend",
+    "nmt.training": "nmt.errors nmt.backend nmt.model nmt.text.special",
+    # the shell: it alone puts the pieces together
+    "nmt.decoding.translator": (
+        "nmt.errors nmt.config nmt.backend nmt.model nmt.model_file nmt.run_dir nmt.text nmt.data nmt.decoding "
+        "nmt.training.losses"
+    ),
+    "nmt.training.callbacks": "nmt.errors nmt.backend nmt.model nmt.training nmt.decoding.translator nmt.evaluation",
+    "nmt.training.checkpoint": "nmt.errors nmt.files nmt.backend nmt.model nmt.training nmt.weights_file",
+    "nmt.training.trainer": (
+        "nmt.errors nmt.files nmt.config nmt.backend nmt.corpora nmt.text nmt.data nmt.model nmt.training nmt.run_dir "
+        "nmt.model_file nmt.model_card nmt.decoding nmt.evaluation nmt.plotting nmt.terminal"
+    ),
+    "nmt.repl": "nmt.errors nmt.config nmt.terminal nmt.decoding nmt.attention_table nmt.plotting",
+    "nmt.cli": "nmt",
+    "nmt.__main__": "nmt.cli",
+    "nmt": "nmt.errors nmt.decoding.translator",
+}
+
+# Library modules take plain values; these are the shell that reads the configuration.
+READS_CONFIG = {
+    "nmt.cli", "nmt.repl", "nmt.training.trainer", "nmt.decoding.translator", "nmt.run_dir", "nmt.model_file",
+    "nmt.corpora",
+}  # fmt: skip
+
+# The other backends' frameworks, each with the module that needs more than `keras.ops` gives; the reason stands there.
+FRAMEWORKS = {"tensorflow", "jax", "torch"}
+IMPORTS_A_FRAMEWORK = {"nmt.backend"}
+
+# Slow to import, so imported where they are used: `nmt --help` must answer at once.
+HEAVY = {"datasets", "matplotlib", "pandas", "sacrebleu", "sentencepiece", "zstandard", *FRAMEWORKS}
+WITHOUT_KERAS = (
+    "nmt.errors", "nmt.files", "nmt.config", "nmt.text", "nmt.evaluation", "nmt.run_dir", "nmt.corpora",
+    "nmt.attention_table", "nmt.plotting", "nmt.data.batching",
+)  # fmt: skip
+
+# Each can run code that lies in a file, or turn text into code.
+BANNED_MODULES = {"pickle", "cPickle", "dill", "marshal", "shelve", "joblib", "cloudpickle"}
+BANNED_CALLS = {"eval", "exec", "__import__"}
+BANNED_ATTRIBUTES = {
+    "load_model", "load_weights", "deserialize_keras_object", "model_from_json", "enable_unsafe_deserialization",
+    "unsafe_load", "full_load", "allow_pickle", "trust_remote_code",
+}  # fmt: skip
+OURS = {"load_model", "model_file.load_model"}  # nmt.model_file reads arrays and JSON, not Keras's formats
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name."""
+    found = {}
+    for path in sorted((ROOT / "nmt").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = sorted(modules())
+
+
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(modules()[module].read_text(encoding="utf-8"))
+
+
+def imported(node: ast.AST) -> list[str]:
+    """The dotted names that one import statement may load."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    return []
+
+
+def imports(module: str) -> list[str]:
+    """What a module imports anywhere in it: at its top, inside functions, for type checking."""
+    return [name for node in ast.walk(tree_of(module)) for name in imported(node)]
+
+
+def imports_at_import_time(module: str) -> list[str]:
+    """What importing a module imports: nothing inside a function or under `if TYPE_CHECKING`."""
+
+    def walk(body: list[ast.stmt]) -> Iterator[str]:
+        for node in body:
+            yield from imported(node)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                continue
+            if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+                yield from walk(node.orelse)
+                continue
+            for field in ("body", "orelse", "finalbody"):
+                yield from walk(getattr(node, field, []))
+            for handler in getattr(node, "handlers", []):
+                yield from walk(handler.body)
+
+    return list(walk(tree_of(module).body))
+
+
+def module_of(name: str) -> str | None:
+    """The module of ours that a dotted name lies in: `nmt.errors` for `nmt.errors.NMTError`."""
+    while name:
+        if name in modules():
+            return name
+        name = name.rpartition(".")[0]
+    return None
+
+
+def ours(names: list[str], of: str) -> set[str]:
+    return {found for name in names if (found := module_of(name)) is not None and found != of}
+
+
+def is_within(module: str, packages: str | tuple[str, ...] | set[str]) -> bool:
+    names = packages.split() if isinstance(packages, str) else packages
+    return any(module == name or module.startswith(f"{name}.") for name in names)
+
+
+def rule_for(module: str) -> str | None:
+    """The longest name of the table that a module lies in; the bare `nmt` stands for its `__init__` alone."""
+    fitting = [name for name in MAY_IMPORT if name == module or (name != "nmt" and module.startswith(f"{name}."))]
+    return max(fitting, key=len, default=None)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_flow_downwards(module: str) -> None:
+    rule = rule_for(module)
+    assert rule is not None, f"{module} has no place in MAY_IMPORT: decide what it may know, and add it"
+    allowed = f"{MAY_IMPORT[rule]} {rule}" if rule != "nmt" else MAY_IMPORT[rule]
+    # `import nmt` for its version is no dependency: the package's own module imports nothing of ours when imported.
+    upward = {name for name in ours(imports(module), module) if name != "nmt" and not is_within(name, allowed)}
+    assert not upward, f"{module} may import {MAY_IMPORT[rule] or 'nothing of ours'}; it imports {sorted(upward)}"
+
+
+def test_the_table_names_only_what_exists() -> None:
+    named = set(MAY_IMPORT) | {name for allowed in MAY_IMPORT.values() for name in allowed.split()}
+    assert not {name for name in named | READS_CONFIG | IMPORTS_A_FRAMEWORK if name not in modules()}
+
+
+def test_no_import_cycle() -> None:
+    graph = {module: ours(imports(module), module) - {"nmt"} for module in MODULES}
+    graph["nmt"] = ours(imports_at_import_time("nmt"), "nmt")
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_shell_reads_the_configuration(module: str) -> None:
+    if "nmt.config" in ours(imports(module), module):
+        assert module in READS_CONFIG
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_frameworks_are_imported_only_where_a_reason_is_written(module: str) -> None:
+    found = {name.partition(".")[0] for name in imports(module)} & FRAMEWORKS
+    assert not found or module in IMPORTS_A_FRAMEWORK
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_heavy_packages_are_imported_where_they_are_used(module: str) -> None:
+    assert not {name.partition(".")[0] for name in imports_at_import_time(module)} & HEAVY
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if is_within(module, WITHOUT_KERAS)])
+def test_text_files_and_scores_know_nothing_of_keras(module: str) -> None:
+    assert "keras" not in {name.partition(".")[0] for name in imports(module)}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_assert(module: str) -> None:
+    lines = [node.lineno for node in ast.walk(tree_of(module)) if isinstance(node, ast.Assert)]
+    assert not lines, f"{module}: assert in line {lines}; `python -O` removes it: raise an error"
+
+
+def deserialization(module: str) -> Iterator[str]:
+    """Each place where a file's content or a text could become code."""
+    for node in ast.walk(tree_of(module)):
+        place = f"{module}:{getattr(node, 'lineno', 0)}"
+        for name in imported(node):
+            if name.partition(".")[0] in BANNED_MODULES:
+                yield f"{place}: import {name}"
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            is_ours = called in OURS
+            if not is_ours and (called in BANNED_CALLS or called.rpartition(".")[2] in BANNED_ATTRIBUTES):
+                yield f"{place}: {called}"
+            if called == "yaml.load" and [ast.unparse(loader) for loader in node.args[1:]] != ["_Loader"]:
+                yield f"{place}: yaml.load with another loader than our _Loader(yaml.SafeLoader)"
+            for keyword in node.keywords:
+                if keyword.arg in BANNED_ATTRIBUTES:
+                    yield f"{place}: {keyword.arg}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_read_from_a_file_is_run(module: str) -> None:
+    assert not list(deserialization(module))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_file_is_short_enough_to_read(module: str) -> None:
+    num_lines = len(modules()[module].read_text(encoding="utf-8").splitlines())
+    assert num_lines < MAX_LINES, f"{module} has {num_lines} lines"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_says_what_it_is(module: str) -> None:
+    if modules()[module].name != "__init__.py" or tree_of(module).body:
+        assert ast.get_docstring(tree_of(module)), f"{module} has no docstring"
+
+
+def loaded_by(code: str) -> list[str]:
+    """The heavy modules that a fresh Python has loaded after `code`."""
+    heavy = sorted(HEAVY | {"keras", "prompt_toolkit"})
+    report = f"import sys; print('LOADED', *[name for name in {heavy} if name in sys.modules])"
+    finished = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{report}"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout.splitlines()[-1].split()[1:]
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert loaded_by("import nmt") == []
+
+
+@pytest.mark.parametrize("command", ["", "train", "translate", "repl", "evaluate", "score"])
+def test_help_loads_nothing_heavy(command: str) -> None:
+    code = f"""
+import runpy, sys
+sys.argv = ["nmt", *{command.split()}, "--help"]
+try:
+    runpy.run_module("nmt", run_name="__main__", alter_sys=True)
+except SystemExit as stop:
+    assert not stop.code, stop.code
+"""
+    assert loaded_by(code) == []

@@ -1,0 +1,90 @@
+"""The model card: front matter that YAML reads back, scores with signatures, examples that run."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from nmt.model_card import CardScore, model_card
+
+SIGNATURE = "nrefs:1|bs:1000|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0"
+
+
+def card(**changes: Any) -> str:
+    fields = {
+        "name": "captions",
+        "source_language": "en",
+        "target_language": "no",
+        "training_data": ["Multi30k, 29,000 pairs", "phrasebook, 100 pairs"],
+        "sizes": [("parameters", "10,200,000"), ("vocabulary", "8,000 joint pieces")],
+        "scores": [CardScore("test 2016", "BLEU", 36.06, SIGNATURE), CardScore("test 2016", "chrF2", 59.0, "nrefs:1")],
+        "license_name": "cc-by-4.0",
+    } | changes
+    return model_card(**fields)
+
+
+def test_front_matter_is_yaml_that_hubs_read():
+    empty, front, body = card().split("---\n", 2)
+    assert empty == ""
+    assert yaml.safe_load(front) == {
+        "language": ["en", "no"],
+        "library_name": "nmt",
+        "license": "cc-by-4.0",
+        "pipeline_tag": "translation",
+        "tags": ["translation", "machine-translation", "recurrent-neural-network", "gru", "attention", "keras"],
+    }
+    assert body.startswith("\n# captions: en to no\n")
+    assert "license" not in card(license_name=None)
+
+
+def test_data_sizes_and_scores_stand_in_it():
+    text = card()
+    for line in [
+        "- Multi30k, 29,000 pairs",
+        "- phrasebook, 100 pairs",
+        "- parameters: 10,200,000",
+        "- vocabulary: 8,000 joint pieces",
+        f"- BLEU 36.1 on test 2016 (`{SIGNATURE}`)",
+        "- chrF2 59.0 on test 2016 (`nrefs:1`)",
+    ]:
+        assert f"\n{line}\n" in text
+
+
+def test_what_is_not_known_is_said():
+    text = card(training_data=[], scores=[])
+    assert "## Training data\n\nNot recorded.\n" in text
+    assert "## Scores\n\nNot measured.\n" in text
+
+
+@pytest.mark.parametrize("sentence", ['It\'s a "dog" $HOME `id` \\ <b>!', "Zwei\n```\nHunde\x1b[2J", "犬"])
+def test_examples_keep_the_sentence_and_run(sentence):
+    text = card(example=sentence)
+    expected = " ".join(re.sub(r"[\n\x1b]", " ", sentence).split())
+    command = re.search(r"```sh\n(echo .*) \| nmt translate MODEL\n", text)
+    program = re.search(r"```python\n(.*?)\n```", text, re.DOTALL)
+    assert command
+    assert program
+    shown = subprocess.run(["bash", "-c", command[1].replace("echo", "printf %s", 1)], capture_output=True, check=True)
+    assert shown.stdout.decode() == expected
+    strings = [node.value for node in ast.walk(ast.parse(program[1])) if isinstance(node, ast.Constant)]
+    assert expected in strings
+    assert text.count("\n```") == 4
+
+
+def test_text_from_outside_stays_inert():
+    text = card(
+        name="x\n# y",
+        training_data=["a\x1b[31m\n---\n<script>[link](http://x)`code`"],
+        sizes=[("k\u2028ey", "<v>")],
+        scores=[CardScore("se\nt", "BLEU", 1, "nrefs:1")],
+    )
+    assert "\x1b" not in text
+    assert "\n# x # y: en to no\n" in text
+    assert "\n- a 31m --- scriptlink(http://x)`code`\n" in text
+    assert "\n- k ey: v\n" in text
+    assert "\n- BLEU 1.0 on se t (`nrefs:1`)\n" in text
