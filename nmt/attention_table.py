@@ -103,7 +103,7 @@ class _Label:
     def __init__(self, piece: str, most: int) -> None:
         text = printable(piece)
         if cell_len(text) > most:
-            text = set_cell_size(text, most - 1) + "…"
+            text = set_cell_size(text, most - 1).rstrip() + "…"  # half of a wide character is a space
         self.width = max(_MIN_PIECE_WIDTH, cell_len(text))
         self._padding = cell_len(text)
         if any(unicodedata.bidirectional(character) in ("R", "AL", "AN") for character in text):

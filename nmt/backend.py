@@ -44,7 +44,7 @@ def scan(
         >>> int(total), [int(s) for s in sums]
         (6, [1, 3, 6])
     """
-    if keras.backend.backend() == "tensorflow":
+    if library_name() == "tensorflow":
         return _tensorflow_scan(step, carry, inputs, reverse)
     return ops.scan(step, carry, inputs, reverse=reverse)  # type: ignore[no-any-return]
 
@@ -87,7 +87,7 @@ def compiled(function: Callable[..., Structure], variables: list[keras.Variable]
         function: Takes and returns structures of tensors; reads `variables` and changes nothing.
         variables: Every variable that it reads. Their current values are used at each call.
     """
-    backend = keras.backend.backend()
+    backend = library_name()
     if backend == "tensorflow":
         import tensorflow as tf
 
@@ -105,3 +105,8 @@ def compiled(function: Callable[..., Structure], variables: list[keras.Variable]
     import torch
 
     return torch.inference_mode()(function)  # type: ignore[no-any-return]
+
+
+def library_name() -> str:
+    """Returns the active backend: "tensorflow", "jax" or "torch"."""
+    return str(keras.backend.backend())

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from nmt.config import Corpus, FilesCorpus, HubCorpus, JSONLCorpus, PhrasebookCorpus, TSVCorpus
 from nmt.errors import CorpusError
 from nmt.text import corpus as readers
-from nmt.text import phrasebook
 from nmt.text.corpus import SentencePair
 
 logger = logging.getLogger(__name__)
@@ -73,6 +72,8 @@ def _read(corpus: Corpus, source_language: str, target_language: str) -> Iterato
 
 
 def _generate(corpus: PhrasebookCorpus, source_language: str, target_language: str) -> list[SentencePair]:
+    from nmt.text import phrasebook  # builds its grammar when it is imported
+
     languages = (source_language, target_language)
     if languages not in (PHRASEBOOK_LANGUAGES, PHRASEBOOK_LANGUAGES[::-1]):
         raise CorpusError(

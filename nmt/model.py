@@ -216,7 +216,7 @@ class Seq2Seq(keras.Model):  # type: ignore[misc]
 
     def named_weights(self) -> dict[str, keras.Variable]:
         """Returns every weight under a name that depends on the architecture alone, such as "encoder/.../kernel"."""
-        return {weight.path.removeprefix(f"{self.name}/"): weight for weight in self.trainable_weights}
+        return {weight.path: weight for weight in self.weights}
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._config}

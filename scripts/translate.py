@@ -1,4 +1,4 @@
-"""Translates: `python scripts/translate.py MODEL` is `nmt repl MODEL` at a terminal and `nmt translate MODEL` in a pipe."""
+"""Translates: as `nmt repl` at a terminal, as `nmt translate` in a pipe: `python scripts/translate.py MODEL`."""
 
 import sys
 

@@ -243,14 +243,13 @@ def _rows(choices: Tensor, pool_size: int) -> Tensor:
 
 def _choose(pool: Tensor, choices: Tensor) -> Tensor:
     """Returns the chosen hypotheses: (B, P, ...) and positions (B, Q) give (B, Q, ...)."""
-    rest = tuple(pool.shape[2:])
-    flat = ops.reshape(pool, (-1, *rest))
-    return ops.take(flat, _rows(choices, pool.shape[1]), axis=0)
+    flat = ops.reshape(pool, (-1, *ops.shape(pool)[2:]))
+    return ops.take(flat, _rows(choices, ops.shape(pool)[1]), axis=0)
 
 
 def _write(tokens: Tensor, token_ids: Tensor, position: Tensor) -> Tensor:
     """Returns tokens (B, Q, L) with `token_ids` (B, Q) at one position."""
-    here = ops.equal(ops.arange(tokens.shape[-1], dtype=position.dtype), position)
+    here = ops.equal(ops.arange(ops.shape(tokens)[-1], dtype=position.dtype), position)
     return ops.where(here, ops.cast(ops.expand_dims(token_ids, -1), tokens.dtype), tokens)
 
 

@@ -236,9 +236,8 @@ class Translator:
                 long_lines.append(number + 1)
         if long_lines:
             logger.warning(
-                "%d line%s longer than %d pieces translated in parts and joined again (the first: line %d).",
-                len(long_lines),
-                " was" if len(long_lines) == 1 else "s were",
+                "%s longer than %d pieces, translated in parts and joined again (the first: line %d).",
+                "1 line was" if len(long_lines) == 1 else f"{len(long_lines):,} lines were",
                 max_pieces,
                 long_lines[0],
             )

@@ -40,6 +40,7 @@ class BahdanauAttention(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(**kwargs)
         if units < 1:
             raise ValueError(f"`units` must be >= 1. Received: units={units}")
+        self.supports_masking = True
         self.units = units
 
     def build(self, query_shape: tuple[int | None, ...], memory_shape: tuple[int | None, ...]) -> None:
@@ -51,6 +52,9 @@ class BahdanauAttention(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, query: Tensor, memory: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         return self.attend(query, memory, self.keys(memory), mask)
+
+    def compute_mask(self, inputs: Any, previous_mask: Tensor | None) -> None:
+        """Returns None: the mask that came in is the memory's, and neither output has its positions."""
 
     def keys(self, memory: Tensor) -> Tensor:
         """Returns W_k m + b for every position of the memory (B, S, M): (B, S, A). Once a sentence is enough."""

@@ -176,23 +176,13 @@ def read_hub(
 def _load_dataset(name: str, repository: str, config: str | None, split: str, revision: str | None) -> Any:
     import datasets  # takes more than half a second
 
-    folder = Path(repository)
-    is_saved = (folder / "dataset_dict.json").exists() or (folder / "state.json").exists()
-    if folder.is_dir():
-        if revision is not None:
-            raise CorpusError(f"{name}: a folder has no revisions. Received: revision={revision}. Leave it out.")
-        repository = str(folder.absolute())  # a folder called `json` is no loader of that name
-    elif not _HUB_ID.fullmatch(repository):
-        raise CorpusError(
-            f"{name}: `hub` takes a Hub id such as `owner/name` or the path of a folder. Check the spelling and the "
-            "current folder; for a single file use the type files, tsv or jsonl."
-        )
-    elif not datasets.config.HF_HUB_OFFLINE:
-        logger.info("asking the Hugging Face Hub for %s; without a connection this takes half a minute", name)
+    is_folder = False
     try:
+        is_folder = Path(repository).is_dir()
         with _quiet_library():
-            if is_saved:
-                return _pick_saved(name, datasets.load_from_disk(repository), config, split)
+            if is_folder:
+                return _load_folder(name, Path(repository), config, split, revision)
+            _check_hub_id(name, repository)
             return datasets.load_dataset(repository, config, split=split, revision=revision)
     except CorpusError:
         raise
@@ -205,9 +195,32 @@ def _load_dataset(name: str, repository: str, config: str | None, split: str, re
         ) from error
     except Exception as error:  # those of httpx, pyarrow, fsspec and the file system come through
         advice = "Check the files, config and split."
-        if not folder.is_dir():
+        if not is_folder:
             advice = "Check repository, config, split and revision; a private or gated one needs: hf auth login."
         raise CorpusError(f"{name}: `datasets` can't load it: {_explain(error)}. {advice}") from error
+
+
+def _check_hub_id(name: str, repository: str) -> None:
+    import datasets
+
+    if not _HUB_ID.fullmatch(repository):
+        raise CorpusError(
+            f"{name}: `hub` takes a Hub id such as `owner/name` or the path of a folder. Check the spelling and the "
+            "current folder; for a single file use the type files, tsv or jsonl."
+        )
+    if not datasets.config.HF_HUB_OFFLINE:
+        logger.info("asking the Hugging Face Hub for %s; without a connection this takes half a minute", name)
+
+
+def _load_folder(name: str, folder: Path, config: str | None, split: str, revision: str | None) -> Any:
+    import datasets
+
+    if revision is not None:
+        raise CorpusError(f"{name}: a folder has no revisions. Received: revision={revision}. Leave it out.")
+    if (folder / "dataset_dict.json").exists() or (folder / "state.json").exists():
+        return _pick_saved(name, datasets.load_from_disk(str(folder)), config, split)
+    # Its whole path: a folder called `json` is no loader of that name.
+    return datasets.load_dataset(str(folder.absolute()), config, split=split)
 
 
 def _pick_saved(name: str, saved: Any, config: str | None, split: str) -> Any:

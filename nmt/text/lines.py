@@ -11,21 +11,20 @@ This module knows bytes, compression and UTF-8, and nothing of sentences, sides 
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
-import re
 import lzma
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import IO, Any, Literal
 
 from nmt.errors import CorpusError
 
 MAX_LINE_BYTES = 16 * 2**20
 """Longest line that is read: a small archive can't fill the memory with one endless line."""
 
-_ZSTD_INPUT_BYTES = 4096  # zstd packs 128 KiB into 4 bytes at best, so one step yields at most 128 MiB
+_PACKED_BYTES = 4096  # unpacked at a time: at most 128 MiB of text, as zstd packs up to 128 KiB into 4 bytes
 
 _UNPACK = "It looks like a {} archive; unpack it first"
 _RENAME = "It looks like a {0} archive; give its name the ending .{1}, and it is unpacked while it is read"
@@ -66,7 +65,7 @@ def read_lines(path: str | Path) -> Iterator[str]:
     try:
         with contextlib.ExitStack() as stack:
             yield from decode_lines(_open(Path(path), stack), name)
-    except (_DamagedArchiveError, EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
+    except _DamagedArchiveError as error:
         raise CorpusError(
             f"{name}: the archive is truncated or damaged: {error}. Make or download it again, or check its ending."
         ) from error
@@ -116,31 +115,37 @@ def _open(path: Path, stack: contextlib.ExitStack) -> IO[bytes]:
     except ValueError as error:  # a name with NUL or a lone surrogate
         raise CorpusError(f"{str(path)!r}: not the name of a file: {error}. Check the path.") from error
     ending = path.suffix.lower()
-    if ending not in (".gz", ".xz", ".zst"):
-        return file
-    if not file.peek(1):  # gzip would read it as no lines at all
-        raise _DamagedArchiveError("it has no bytes")
     if ending == ".gz":
-        return cast(IO[bytes], stack.enter_context(gzip.GzipFile(fileobj=file)))
-    if ending == ".xz":
-        return stack.enter_context(lzma.LZMAFile(file))
-    return stack.enter_context(io.BufferedReader(_ZstdReader(file)))
+        unpacker = _Unpacker(file, lambda: zlib.decompressobj(zlib.MAX_WBITS | 16), zlib.error, padding=b"\0")
+    elif ending == ".xz":
+        unpacker = _Unpacker(file, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), lzma.LZMAError, padding=b"\0")
+    elif ending == ".zst":
+        import zstandard  # only who reads .zst pays for it
+
+        unpacker = _Unpacker(file, zstandard.ZstdDecompressor().decompressobj, zstandard.ZstdError, padding=b"")
+    else:
+        return file
+    return stack.enter_context(io.BufferedReader(unpacker))
 
 
 class _DamagedArchiveError(Exception):
     """Compressed bytes that can't be unpacked."""
 
 
-class _ZstdReader(io.RawIOBase):
-    """Unpacks zstd frames one after the other and, unlike the package's own reader, refuses a truncated one."""
+class _Unpacker(io.RawIOBase):
+    """Unpacks the parts of an archive one after the other, and refuses an end inside a part and what is no part.
 
-    def __init__(self, file: IO[bytes]) -> None:
-        import zstandard  # only who reads .zst pays for it
+    The readers of `gzip`, `lzma` and `zstandard` each let some of that pass: an empty file, bytes behind the first
+    part, a truncated part.
+    """
 
+    def __init__(self, file: IO[bytes], new_part: Callable[[], Any], damage: type[Exception], padding: bytes) -> None:
         self._file = file
-        self._context = zstandard.ZstdDecompressor()
-        self._damage = zstandard.ZstdError
-        self._frame: Any = None
+        self._new_part = new_part
+        self._damage = damage
+        self._padding = padding  # bytes that may lie between and behind the parts
+        self._part: Any = None
+        self._num_parts = 0
         self._packed = b""
         self._unpacked = memoryview(b"")
 
@@ -148,28 +153,34 @@ class _ZstdReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        while not self._unpacked and self._fill():
+        while not self._unpacked and self._unpack():
             pass
         size = min(len(buffer), len(self._unpacked))
         buffer[:size] = self._unpacked[:size]
         self._unpacked = self._unpacked[size:]
         return size
 
-    def _fill(self) -> bool:
-        """Unpacks one step; False at the end of the file."""
-        packed = self._packed or self._file.read(_ZSTD_INPUT_BYTES)
+    def _unpack(self) -> bool:
+        """Unpacks the next few bytes; False at the end of the file."""
+        packed = self._packed or self._file.read(_PACKED_BYTES)
         if not packed:
-            if self._frame is not None:
-                raise _DamagedArchiveError("it ends in the middle of a frame")
+            if self._part is not None or not self._num_parts:
+                raise _DamagedArchiveError("it ends too early")
             return False
-        self._frame = self._frame or self._context.decompressobj()
+        self._packed = b""
+        if self._part is None:
+            packed = packed.lstrip(self._padding) if self._num_parts else packed
+            if not packed:
+                return True
+            self._part = self._new_part()
+            self._num_parts += 1
         try:
-            self._unpacked = memoryview(self._frame.decompress(packed))
+            self._unpacked = memoryview(self._part.decompress(packed))
         except self._damage as error:
             raise _DamagedArchiveError(str(error)) from error
-        self._packed = self._frame.unused_data
-        if self._frame.eof:
-            self._frame = None
+        if self._part.eof:
+            self._packed = self._part.unused_data
+            self._part = None
         return True
 
 

@@ -1,76 +1,100 @@
 """The built-in corpus: a synchronous grammar that generates English-French sentence pairs of a traveller's world.
 
-A template is a function that builds a sentence in both languages from its slots, with the words that may fill each slot
-beside it in `TEMPLATES`. The grammar is finite and unambiguous: every English sentence is generated once, with one French
-translation (the rules by which the English decides it are in `nmt.text.phrasebook_grammar`). A stable hash of the French
-sentence assigns each pair to a split, so that no sentence of either language is in two splits. French is typed as on a
-plain keyboard: straight apostrophes, an ordinary space before a question mark.
+The grammar is finite and unambiguous: it makes each English sentence once, with one French translation. Where English
+leaves a choice, a rule decides: "you" is the polite "vous" to one man, "I" is a man, a question inverts a pronoun and takes
+"est-ce que" with a noun. French is typed as on a plain keyboard: straight apostrophes, and an ordinary space before a
+question mark.
+
+This module knows seeds and splits. The corpus itself is in four others: `phrasebook_templates` (which words go together),
+`phrasebook_sentences` (kinds of sentence), `phrasebook_grammar` (what agrees with what) and `phrasebook_lexicon` (words).
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from bisect import bisect
+from collections.abc import Iterator
+from itertools import accumulate, islice
+from typing import Literal, get_args
 
 from nmt.errors import CorpusError, did_you_mean
-from nmt.text import phrasebook_lexicon as lexicon
 from nmt.text.corpus import SentencePair
-from nmt.text.phrasebook_grammar import (
-    HE,
-    IT,
-    ME,
-    NOTHING,
-    PRONOUNS,
-    SHE,
-    WE,
-    YOU,
-    Phrase,
-    Tense,
-    clause,
-    direct_object,
-    indirect_object,
-    noun_phrase,
-    possessive,
-    sew,
-    subject_pronoun,
-)
-from nmt.text.phrasebook_lexicon import (
-    HER, HIS, IL, MY, NOT_A, NOT_ANY, SOME, THE, THIS, VERBS, YOUR, A, Adjective, Determiner, Noun, Pair, Verb, adjectives, nouns,
-)
+from nmt.text.phrasebook_templates import TEMPLATES
 
-Usage = tuple[Verb, Tense]
+Split = Literal["train", "dev", "test"]
 
-# --- The words that fill the slots -----------------------------------------------------------------------------------
+_DEV_PERCENT = 5
+_TEST_PERCENT = 5
 
 
-def _phrases(determiners: Sequence[Determiner], words: Sequence[Noun]) -> tuple[Phrase, ...]:
-    return tuple(noun_phrase(determiner, noun) for determiner in determiners for noun in words)
+def generate(split: Split, num_pairs: int, seed: int = 1) -> list[SentencePair]:
+    """Generates distinct English-French sentence pairs.
+
+    The same arguments give the same pairs on every platform, and `generate(split, n)` is the beginning of
+    `generate(split, m)` for m > n. Templates are drawn in proportion to the square root of their number of sentences, so
+    that a large one does not crowd out the others; each sentence is drawn once.
+
+    Args:
+        split: `"train"`, `"dev"` or `"test"`. No English and no French sentence is in two of them, whatever the seeds.
+        num_pairs: Number of pairs.
+        seed: Chooses which sentences come, and in which order.
+
+    Returns:
+        `num_pairs` pairs, source English, target French.
+
+    Raises:
+        CorpusError: The split is unknown, or holds fewer pairs than `num_pairs`.
+
+    >>> for pair in generate("train", 3):
+    ...     print(pair.source, "|", pair.target)
+    """
+    if split not in get_args(Split):
+        raise CorpusError(
+            f"phrasebook: unknown split. {did_you_mean(split, get_args(Split))} Received: split={split!r}"
+        )
+    if num_pairs < 0:
+        raise CorpusError(f"phrasebook: num_pairs must be >= 0. Received: num_pairs={num_pairs}")
+    pairs = list(islice((pair for pair in _draw(seed) if split_of(pair) == split), num_pairs))
+    if len(pairs) < num_pairs:
+        raise CorpusError(
+            f"phrasebook: the split `{split}` has {len(pairs):,} pairs. Received: num_pairs={num_pairs:,}. "
+            f"Ask for at most {len(pairs):,}."
+        )
+    return pairs
 
 
-def _described(determiner: Determiner, words: Sequence[Noun], kinds: Sequence[str] = ()) -> tuple[Phrase, ...]:
-    """Every noun with every adjective that can be said of it."""
-    return tuple(
-        noun_phrase(determiner, noun, adjective)
-        for noun in words
-        for adjective in adjectives(*(kinds or noun.tags))
-    )
+def split_of(pair: SentencePair) -> Split:
+    """Returns the split of a pair, decided by its French alone: translations of one French sentence stay together."""
+    percent = zlib.crc32(pair.target.encode()) % 100
+    if percent < _TEST_PERCENT:
+        return "test"
+    return "dev" if percent < _TEST_PERCENT + _DEV_PERCENT else "train"
 
 
-def _usages(*rows: str) -> tuple[Usage, ...]:
-    """Reads "buy: past future" as the verb in each of the tenses."""
-    split = (row.split(": ") for row in rows)
-    return tuple((VERBS[verb], Tense[tense.upper()]) for verb, tenses in split for tense in tenses.split())
+def _draw(seed: int) -> Iterator[SentencePair]:
+    """Yields every sentence of the grammar once, in an order decided by the seed."""
+    # Of the generator only random() is used: Python keeps its sequence the same from version to version.
+    generator = random.Random(seed)
+    templates = [(template, _shuffled(template.num_sentences, generator)) for template in TEMPLATES]
+    while templates:
+        bounds = list(accumulate(math.isqrt(template.num_sentences) for template, _ in templates))
+        exhausted = False
+        while not exhausted:
+            choice = bisect(bounds, int(generator.random() * bounds[-1]))
+            template, numbers = templates[choice]
+            number = next(numbers, None)
+            exhausted = number is None
+            if number is not None:
+                yield SentencePair(*template.sentence(number))
+        del templates[choice]
 
 
-def _apart(first: Sequence[Any], second: Sequence[Any]) -> tuple[tuple[Any, Any], ...]:
-    return tuple(pair for pair in itertools.product(first, second) if pair[0] != pair[1])
-
-
-FAMILY = _phrases([MY], nouns("family"))
-STRANGERS = _phrases([THE], nouns("stranger"))
-SPEAKERS = PRONOUNS + FAMILY + STRANGERS
-ASKED = PRONOUNS[1:] + _phrases([YOUR], nouns("family")) + STRANGERS
+def _shuffled(size: int, generator: random.Random) -> Iterator[int]:
+    """Yields the numbers below `size` in random order (Fisher-Yates), remembering only those that were swapped."""
+    swapped: dict[int, int] = {}
+    for position in range(size):
+        other = position + int(generator.random() * (size - position))
+        yield swapped.get(other, other)
+        swapped[other] = swapped.pop(position, position)

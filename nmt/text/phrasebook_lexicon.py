@@ -164,6 +164,10 @@ lamp/lamps           | lampe/lampes                     | f | amenity fragile
 bed/beds             | lit/lits                         | m | household seat
 room/rooms           | chambre/chambres                 | f | household seat
 chair/chairs         | chaise/chaises                   | f | amenity household seat fragile
+train/-              | train/-                          | m | vehicle
+bus/-                | bus/-                            | m | vehicle
+plane/-              | avion/-                          | m | vehicle
+boat/-               | bateau/-                         | m | vehicle
 hotel/hotels         | hôtel/hôtels                     | m | place venue sight
 station/-            | gare/-                           | f | place venue
 restaurant/restaurants | restaurant/restaurants         | m | place venue sight
@@ -219,8 +223,8 @@ uncle/-              | oncle/-                          | m | family
 aunt/-               | tante/-                          | f | family
 -/children           | -/enfants                        | m | family
 -/parents            | -/parents                        | m | family
-man/-                | homme/-                          | m | stranger
-woman/-              | femme/-                          | f | stranger
+man/-                | homme/-                          | m | stranger passer-by
+woman/-              | femme/-                          | f | stranger passer-by
 waiter/-             | serveur/-                        | m | stranger
 waitress/-           | serveuse/-                       | f | stranger
 doctor/-             | médecin/-                        | m | stranger
@@ -236,12 +240,12 @@ white       | -                | blanc blanche blancs blanches               | a
 black       | -                | noir noire noirs noires                     | after  | colour
 grey        | -                | gris grise gris grises                      | after  | colour
 yellow      | -                | jaune jaune jaunes jaunes                   | after  | colour
-big         | bigger           | grand grande grands grandes                 | before | goods sight
-small       | smaller          | petit petite petits petites                 | before | goods sight
+big         | bigger           | grand grande grands grandes                 | before | goods sight fault
+small       | smaller          | petit petite petits petites                 | before | goods sight fault
 new         | -                | nouveau/nouvel nouvelle nouveaux nouvelles  | before | goods sight
-old         | older            | vieux/vieil vieille vieux vieilles          | before | goods sight trait
-beautiful   | more beautiful   | beau/bel belle beaux belles                 | before | goods sight
-expensive   | more expensive   | cher chère chers chères                     | after  | goods
+old         | older            | vieux/vieil vieille vieux vieilles          | before | goods sight trait fault
+beautiful   | more beautiful   | beau/bel belle beaux belles                 | before | goods sight merit
+expensive   | more expensive   | cher chère chers chères                     | after  | goods fault
 famous      | more famous      | célèbre célèbre célèbres célèbres           | after  | sight
 modern      | more modern      | moderne moderne modernes modernes           | after  | sight
 quiet       | quieter          | calme calme calmes calmes                   | after  | sight
@@ -259,11 +263,11 @@ salty       | -                | salé salée salés salées                    
 sweet       | -                | sucré sucrée sucrés sucrées                 | after  | food drink
 tired       | -                | fatigué fatiguée fatigués fatiguées         | after  | state
 happy       | happier          | heureux heureuse heureux heureuses          | after  | state trait
-sad         | sadder           | triste triste tristes tristes               | after  | state
+sad         | sadder           | triste triste tristes tristes               | after  | state upset
 sick        | -                | malade malade malades malades               | after  | state
 ready       | -                | prêt prête prêts prêtes                     | after  | state
 busy        | busier           | occupé occupée occupés occupées             | after  | state
-worried     | -                | inquiet inquiète inquiets inquiètes         | after  | state
+worried     | -                | inquiet inquiète inquiets inquiètes         | after  | state upset
 tall        | taller           | grand grande grands grandes                 | before | trait
 young       | younger          | jeune jeune jeunes jeunes                   | before | trait
 nice        | nicer            | gentil gentille gentils gentilles           | before | trait
@@ -364,6 +368,7 @@ ACHES = _read_pairs("""
     a headache = mal à la tête, a stomach ache = mal à le ventre, a toothache = mal à les dents,
     a sore throat = mal à la gorge, a backache = mal à le dos, an earache = mal à la oreille
 """)
+WEATHER = _read_pairs("hot = chaud, cold = froid, nice = beau")
 FEELINGS = _read_pairs("hungry = faim, thirsty = soif, hot = chaud, cold = froid, sleepy = sommeil, afraid = peur")
 PAST_TIMES = _read_pairs("""
     yesterday = hier, this morning = ce matin, last night = hier soir, last week = la semaine dernière

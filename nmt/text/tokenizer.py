@@ -1,8 +1,8 @@
 """SentencePiece: text to piece ids and back. Train, load, encode, decode.
 
-White space: SentencePiece writes U+0020 as `▁` (U+2581). Runs of the two become one space and those at either end of a
-line are dropped, so a `▁` that someone types comes back as a space. Every other character, NUL, tabs and line breaks
-included, comes back as it was, as long as `byte_fallback` is on and `normalization` is `identity`; without the
+White space: a run of spaces (U+0020) is one space, and spaces at either end of a line are dropped. SentencePiece writes
+the space as `▁` (U+2581), so a `▁` that someone types is read as a space. Every other character, NUL, tabs and line
+breaks included, comes back as it was, as long as `byte_fallback` is on and `normalization` is `identity`; without the
 fallback, a character outside the vocabulary becomes the unknown piece and comes back as `⁇`. Half a surrogate pair,
 which a Python string can hold and UTF-8 can't, is read as U+FFFD.
 
@@ -32,6 +32,7 @@ UNK_TEXT = "⁇"
 _MIN_CHARACTER_COVERAGE = 0.98  # SentencePiece's own bound
 _MAX_LINE_BYTES = 2**30  # the most it allows; by default it drops lines of more than 4,192 bytes without a word
 _NUM_TRAINING_THREADS = 8  # part of the result: the order in which unigram training adds up its counts
+_SPACE_PIECE = "\u2581"
 _RESERVED = "\u2585"  # SentencePiece drops a training line with its own mark of the unknown, without a word
 
 _SPECIAL_PIECES = {PAD_ID: PAD_PIECE, UNK_ID: UNK_PIECE, BOS_ID: BOS_PIECE, EOS_ID: EOS_PIECE}
@@ -227,6 +228,7 @@ def _sample(lines: Iterable[str], seed: int) -> list[bytes]:
 
 
 def _to_utf8(line: str) -> bytes:
+    line = line.replace(_SPACE_PIECE, " ")  # or each of a run would count as a space of its own
     try:
         return line.encode()
     except UnicodeEncodeError:  # a whole pair of surrogates is a character, half a pair is none

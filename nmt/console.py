@@ -1,0 +1,119 @@
+"""What a person sees besides results: log lines, errors, how far a command is. All of it goes to standard error.
+
+Messages hold what users and files wrote, so they are made inert for the terminal. This module knows nothing of what is
+logged or counted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from nmt import files
+from nmt.terminal import printable
+
+_COLOURS = {"error": "\x1b[31m", "warning": "\x1b[33m"}
+_PLAIN = "\x1b[0m"
+
+
+class _ScreenHandler(logging.Handler):
+    """Shows messages on the standard error of the moment: a live progress bar puts itself in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            level = record.levelname.lower() if record.levelno >= logging.WARNING else ""
+            show(self.format(record), level)
+        except (OSError, ValueError):  # nobody is there to read it, or to be told so
+            self.handleError(record)
+
+
+class _FileHandler(logging.Handler):
+    """Appends whole lines with time and level to a file. A line that can't be written is an error of the command."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def emit(self, record: logging.LogRecord) -> None:
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        for line in self.format(record).split("\n"):
+            files.append_line(self._path, printable(f"{moment} {record.levelname} {line}"))
+
+
+@contextlib.contextmanager
+def log_to_screen(level: int) -> Iterator[None]:
+    """Shows messages of the package from a level on, and warnings of all others, within the block."""
+    handler, ours, root = _ScreenHandler(), logging.getLogger("nmt"), logging.getLogger()
+    before = ours.level
+    ours.setLevel(level)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        ours.setLevel(before)
+
+
+@contextlib.contextmanager
+def log_to_file(path: Path) -> Iterator[None]:
+    """Appends all messages that are shown within the block to a file too.
+
+    Raises:
+        FileError: From the call that logs: the line can't be written.
+    """
+    handler, root = _FileHandler(path), logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+
+
+def show(message: str, level: str = "") -> None:
+    """Shows a message.
+
+    Args:
+        message: One line or several.
+        level: `error`, `warning` or nothing; it stands before the message, in its colour on a terminal.
+    """
+    if sys.stderr is None:  # closed before Python started
+        return
+    if level:
+        coloured = f"{_COLOURS[level]}{level}:{_PLAIN}" if level in _COLOURS and sys.stderr.isatty() else f"{level}:"
+        level = coloured + " "
+    sys.stderr.write(f"{level}{printable(message, keep=chr(10))}\n")
+    sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def progress(unit: str, total: int | None = None, *, is_shown: bool = True) -> Iterator[Callable[[int], None]]:
+    """Shows how far a command is, where standard error is a terminal; nothing of it stays on the screen.
+
+    Args:
+        unit: What is counted, such as `lines`.
+        total: How many there are, if that is known.
+        is_shown: False hides it, as where results are shown on the same terminal.
+
+    Yields:
+        A function to be called with the number that is done.
+    """
+    if not is_shown or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich import progress as bars  # here: no other command needs it
+    from rich.console import Console
+
+    known = total is not None
+    columns: list[bars.ProgressColumn] = [bars.SpinnerColumn()] if not known else [bars.BarColumn()]
+    columns += [bars.MofNCompleteColumn() if known else bars.TextColumn("{task.completed:,.0f}")]
+    columns += [bars.TextColumn(unit), _Speed(), bars.TimeRemainingColumn() if known else bars.TimeElapsedColumn()]
+    # Standard output carries results, untouched.
+    with bars.Progress(
+        *columns, console=Console(stderr=True), transient=True, redirect_stdout=False
+    ) as display:
+        task = display.add_task("", total=total)
+        yield lambda completed: display.update(task, completed=completed)

@@ -1,0 +1,344 @@
+"""The composition root of training: from a configuration and a run directory to a trained model.
+
+Here, and nowhere else, the parts meet: corpora, tokenizer, batches, model, optimizer, callbacks, validation, files. What
+each of them does is decided in its own module.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import math
+from typing import Any
+
+import keras
+from rich.console import Console
+
+from nmt import files
+from nmt.backend import library_name
+from nmt.config import Config, TrainingConfig
+from nmt.corpora import read_corpora
+from nmt.data.dataset import ParallelDataset, TokenizedCorpus
+from nmt.decoding.translator import Translator
+from nmt.evaluation import report
+from nmt.loading import build_model, load, save
+from nmt.model_card import CardScore, model_card
+from nmt.run_dir import RunDirectory
+from nmt.terminal import printable
+from nmt.text.corpus import SentencePair
+from nmt.text.filters import PairFilter
+from nmt.text.tokenizer import Tokenizer, train_tokenizer
+from nmt.training.callbacks import Clock, Display, EpochEnd, duration
+from nmt.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from nmt.training.objective import Objective
+from nmt.training.optimizers import build_optimizer
+from nmt.training.schedules import WarmupSchedule
+from nmt.training.validation import Validation, copy_weights, validate
+
+logger = logging.getLogger(__name__)
+
+JAX_PAD_MULTIPLE = 8
+"""On JAX every new shape compiles for seconds; elsewhere rows are padded to the longest of their batch alone."""
+
+NUM_TEST_SAMPLES = 10
+
+
+def train(config: Config, run_dir: RunDirectory, *, resume: bool = False, console: Console | None = None) -> None:
+    """Trains a model and leaves the best one, by the chosen dev metric, in `run_dir.best`.
+
+    Args:
+        config: What to train on and how.
+        run_dir: Folder of the run; the caller holds its lock.
+        resume: Whether to go on from the newest checkpoint there, with the tokenizer there.
+        console: Where progress is shown; standard output by default.
+
+    Raises:
+        NMTError: Something in the corpora, the folder or the course of training breaks a rule; the message tells.
+    """
+    keras.utils.set_random_seed(config.seed)
+    training_pairs = read_corpora(config.data.train, config.source_language, config.target_language)
+    dev_pairs = _without_blanks(read_corpora(config.data.dev, config.source_language, config.target_language), "dev")
+    test_pairs = (
+        read_corpora(config.data.test, config.source_language, config.target_language) if config.data.test else []
+    )
+    source, target = _load_tokenizers(config, run_dir) if resume else _train_tokenizers(config, run_dir, training_pairs)
+    dataset = _batches(config, training_pairs, source, target)
+    num_pairs = len(training_pairs)
+    del training_pairs
+    run = _Run(config, run_dir, dataset, source, target, dev_pairs)
+    run.describe(num_pairs)
+    if resume:
+        run.resume()
+    run.fit(console or Console())
+    run.report(test_pairs)
+
+
+class _Run:
+    """A model in training, with what an epoch's end needs."""
+
+    def __init__(
+        self,
+        config: Config,
+        run_dir: RunDirectory,
+        dataset: ParallelDataset,
+        source_tokenizer: Tokenizer,
+        target_tokenizer: Tokenizer,
+        dev_pairs: list[SentencePair],
+    ) -> None:
+        self.config = config
+        self.run_dir = run_dir
+        self.dataset = dataset
+        self.dev_pairs = dev_pairs
+        self.progress = Progress()
+        sizes = source_tokenizer.vocabulary_size, target_tokenizer.vocabulary_size
+        self.model = build_model(config.model, *sizes, dtype=config.training.precision)
+        self.objective = Objective(self.model, config.training.label_smoothing)
+        self.optimizer = _optimizer(config.training)
+        self.optimizer.build(self.objective.trainable_variables)
+        # TensorFlow: with XLA each length of source and target would be compiled anew.
+        self.objective.compile(optimizer=self.optimizer, jit_compile=library_name() == "jax")
+        self.translator = Translator(
+            build_model(config.model, *sizes),
+            source_tokenizer,
+            target_tokenizer,
+            config.source_language,
+            config.target_language,
+            config.decoding,
+        )
+
+    @property
+    def _variables(self) -> list[keras.Variable]:
+        return [*self.objective.variables, *self.optimizer.variables]
+
+    def describe(self, num_pairs: int) -> None:
+        vocabularies = f"{self.translator.target_tokenizer.vocabulary_size:,}"
+        if self.translator.source_tokenizer is not self.translator.target_tokenizer:
+            vocabularies = f"{self.translator.source_tokenizer.vocabulary_size:,} and {vocabularies}"
+        logger.info(
+            "model: %s parameters, vocabulary %s pieces; %s batches an epoch; %s backend",
+            f"{self.model.count_params():,}",
+            vocabularies,
+            f"{len(self.dataset):,}",
+            library_name(),
+        )
+        self.training_data = [f"{num_pairs:,} {self.config.source_language}-{self.config.target_language} pairs"]
+
+    def resume(self) -> None:
+        progress = load_checkpoint(self.run_dir.checkpoints, self._variables)
+        if progress is None:
+            logger.warning("no checkpoint in %s yet: training starts from the beginning", self.run_dir.path)
+            self.run_dir.write_metrics([])
+            return
+        self.progress = progress
+        records = self.run_dir.read_metrics()
+        self.run_dir.write_metrics([record for record in records if record["epoch"] <= progress.epoch])
+        logger.info("resuming after epoch %d, update %s", progress.epoch, f"{progress.updates:,}")
+
+    def fit(self, console: Console) -> None:
+        training = self.config.training
+        if self.progress.is_finished or self.progress.epoch >= training.max_epochs:
+            logger.info("training was finished already, after epoch %d", self.progress.epoch)
+            return
+        self.clock = Clock(self.progress, self.dataset, training.max_updates, training.max_minutes)
+        display = Display(self.clock, training.max_epochs, console)
+        callbacks = [self.clock, display, EpochEnd(self._end_epoch), *self._tensorboard()]
+        try:
+            self.objective.fit(
+                self.dataset,
+                initial_epoch=self.progress.epoch,
+                epochs=training.max_epochs,
+                shuffle=False,
+                verbose=0,
+                callbacks=callbacks,
+            )
+        finally:
+            display.close()
+
+    def _tensorboard(self) -> list[keras.callbacks.Callback]:
+        if importlib.util.find_spec("tensorboard") is None or importlib.util.find_spec("tensorflow") is None:
+            return []
+        return [keras.callbacks.TensorBoard(str(self.run_dir.tensorboard), write_graph=False)]
+
+    def _end_epoch(self, logs: dict[str, Any]) -> bool:
+        """Validates, records, saves; returns whether training is over."""
+        training, progress = self.config.training, self.progress
+        learning_rate = float(self.optimizer.learning_rate)
+        is_last = progress.epoch >= training.max_epochs or self.clock.is_over()
+        with_translations = is_last or progress.epoch % training.validate_every_epochs == 0
+        copy_weights(self.model, self.translator.model, self.optimizer)
+        validation = validate(self.translator, self.dev_pairs, with_translations=with_translations)
+        if with_translations or training.metric == "loss":
+            self._judge(validation)
+        out_of_patience = (
+            training.early_stopping_patience is not None
+            and progress.num_bad_validations >= training.early_stopping_patience
+        )
+        progress.is_finished = is_last or self.clock.is_over() or out_of_patience
+        record: dict[str, Any] = {
+            "epoch": progress.epoch,
+            "updates": progress.updates,
+            "seconds": round(progress.seconds, 1),
+            "loss": logs["loss"],
+            "perplexity": math.exp(min(logs["nll"], 700.0)),
+            "learning_rate": learning_rate,
+            "gradient_norm": float(self.optimizer.gradient_norm),
+            "tokens_per_second": self.clock.tokens_per_second,
+            "validation_loss": validation.loss,
+            "validation_perplexity": validation.perplexity,
+            **{name: score.score for name, score in validation.scores.items()},
+        }
+        logs.update({name: value for name, value in record.items() if name not in logs})
+        self.run_dir.append_metrics(record)
+        self._log(record, validation)
+        save_checkpoint(self.run_dir.checkpoints, self._variables, progress, training.keep_checkpoints)
+        if out_of_patience:
+            logger.info("no better %s in %d validations: stopping", training.metric, progress.num_bad_validations)
+        return progress.is_finished
+
+    def _judge(self, validation: Validation) -> None:
+        """Keeps the model if it is the best so far; cuts the learning rate if the schedule says so."""
+        training, progress = self.config.training, self.progress
+        value = validation.value(training.metric)
+        if progress.best_value is None or value > progress.best_value:
+            progress.best_value, progress.best_epoch = value, progress.epoch
+            progress.num_bad_validations = progress.num_bad_since_cut = 0
+            self._save_best([_card_score("dev", score) for score in validation.scores.values()])
+            return
+        progress.num_bad_validations += 1
+        progress.num_bad_since_cut += 1
+        if training.schedule.type == "plateau" and progress.num_bad_since_cut > training.schedule.patience:
+            progress.num_bad_since_cut = 0
+            scale = self.optimizer.rate_scale
+            scale.assign(max(float(scale) * training.schedule.factor, training.schedule.floor))
+            logger.info("learning rate cut to %.2e", float(self.optimizer.learning_rate))
+
+    def _save_best(self, scores: list[CardScore]) -> None:
+        card = model_card(
+            name=self.run_dir.path.name,
+            source_language=self.config.source_language,
+            target_language=self.config.target_language,
+            training_data=self.training_data,
+            sizes=[
+                ("parameters", f"{self.model.count_params():,}"),
+                ("target vocabulary", f"{self.translator.target_tokenizer.vocabulary_size:,} pieces"),
+                ("epochs", str(self.progress.epoch)),
+            ],
+            scores=scores,
+            example=self.dev_pairs[0].source,
+        )
+        save(self.translator, self.run_dir.best, model=self.config.model, card=card)
+
+    def _log(self, record: dict[str, Any], validation: Validation) -> None:
+        scores = "".join(f"  {score.name} {score.score:.2f}" for score in validation.scores.values())
+        logger.info(
+            "epoch %d  loss %.3f  dev perplexity %.2f%s  %s tokens/s  %s%s",
+            record["epoch"],
+            record["loss"],
+            validation.perplexity,
+            scores,
+            f"{record['tokens_per_second']:,.0f}",
+            duration(record["seconds"]),
+            "  (best)" if self.progress.best_epoch == record["epoch"] else "",
+        )
+        if validation.translations:
+            for number in range(min(self.config.training.num_sample_sentences, len(self.dev_pairs))):
+                _log_sample(self.dev_pairs[number], validation.translations[number])
+
+    def report(self, test_pairs: list[SentencePair]) -> None:
+        """Translates the test corpora once, with the best model."""
+        if self.progress.best_epoch == 0:
+            return
+        logger.info(
+            "best model: epoch %d, %s %.2f, in %s",
+            self.progress.best_epoch,
+            self.config.training.metric,
+            abs(self.progress.best_value or 0.0),
+            self.run_dir.best,
+        )
+        if not test_pairs:
+            return
+        translator = load(self.run_dir.best)
+        translations = [one.text for one in translator.translate([pair.source for pair in test_pairs])]
+        result = report.evaluate(translations, [pair.target for pair in test_pairs], metrics=("bleu", "chrf"))
+        files.write_text(self.run_dir.path / "test.json", result.to_json())
+        for number in range(min(NUM_TEST_SAMPLES, len(test_pairs))):
+            _log_sample(test_pairs[number], translations[number])
+        logger.info("test corpora, %s sentences:\n%s", f"{len(test_pairs):,}", result.to_text())
+        logger.info("try it:  nmt repl %s", self.run_dir.path)
+
+
+def _optimizer(training: TrainingConfig) -> keras.optimizers.Optimizer:
+    schedule = training.schedule
+    rate = WarmupSchedule(
+        training.learning_rate,
+        # The plateau rule cuts a constant rate from outside.
+        "constant" if schedule.type == "plateau" else schedule.type,
+        schedule.warmup_updates,
+        schedule.decay_updates,
+        schedule.floor,
+    )
+    return build_optimizer(
+        training.optimizer,
+        rate,
+        clip_norm=training.clip_norm,
+        weight_decay=training.weight_decay,
+        ema_decay=training.ema_decay,
+    )
+
+
+def _batches(
+    config: Config, pairs: list[SentencePair], source_tokenizer: Tokenizer, target_tokenizer: Tokenizer
+) -> ParallelDataset:
+    data = config.data
+    pair_filter = PairFilter(data.max_length_pieces, data.max_length_ratio, data.drop_duplicates)
+    corpus = TokenizedCorpus.from_pairs(pairs, source_tokenizer, target_tokenizer, pair_filter)
+    logger.info("training corpora: %s", pair_filter.report())
+    multiple = JAX_PAD_MULTIPLE if library_name() == "jax" else 1
+    return ParallelDataset(
+        corpus, size=config.batching.size, unit=config.batching.unit, seed=config.seed, pad_multiple=multiple
+    )
+
+
+def _train_tokenizers(
+    config: Config, run_dir: RunDirectory, pairs: list[SentencePair]
+) -> tuple[Tokenizer, Tokenizer]:
+    def trained(name: str, lines: list[str]) -> Tokenizer:
+        settings = config.tokenizer.model_dump(exclude={"joint"})
+        tokenizer = train_tokenizer(lines, **settings, seed=config.seed)
+        files.write_bytes(run_dir.tokenizer / name, tokenizer.model_bytes)
+        return tokenizer
+
+    sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
+    if config.tokenizer.joint:
+        joint = trained("joint.spm", sources + targets)
+        return joint, joint
+    return trained("source.spm", sources), trained("target.spm", targets)
+
+
+def _load_tokenizers(config: Config, run_dir: RunDirectory) -> tuple[Tokenizer, Tokenizer]:
+    if config.tokenizer.joint:
+        joint = Tokenizer.from_file(run_dir.tokenizer / "joint.spm")
+        return joint, joint
+    names = ("source.spm", "target.spm")
+    source, target = (Tokenizer.from_file(run_dir.tokenizer / name) for name in names)
+    return source, target
+
+
+def _without_blanks(pairs: list[SentencePair], name: str) -> list[SentencePair]:
+    kept = [pair for pair in pairs if pair.source.strip() and pair.target.strip()]
+    if len(kept) < len(pairs):
+        logger.warning("%s corpora: left out %s pairs with a blank side", name, f"{len(pairs) - len(kept):,}")
+    return kept
+
+
+def _card_score(data: str, score: Any) -> CardScore:
+    return CardScore(data, score.name, score.score, score.signature)
+
+
+def _log_sample(pair: SentencePair, translation: str) -> None:
+    logger.info(
+        "  source      %s\n  translation %s\n  reference   %s",
+        printable(pair.source),
+        printable(translation),
+        printable(pair.target),
+    )

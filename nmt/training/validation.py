@@ -1,0 +1,68 @@
+"""What a validation measures: likelihood and translation quality of the dev corpora, with the weights that would be saved.
+
+The model that is measured is a float32 copy, filled with the averaged weights where such are kept: the training weights
+are never swapped. This module knows nothing of files or callbacks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+
+from nmt.decoding.translator import Translator
+from nmt.evaluation.metrics import MetricScore, score_corpus
+from nmt.model import Seq2Seq
+from nmt.text.corpus import SentencePair
+from nmt.training.optimizers import averaged_weights
+
+METRICS = ("bleu", "chrf")
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a validation found."""
+
+    loss: float
+    """Mean negative log-likelihood of a dev token, in nats."""
+    scores: dict[str, MetricScore]
+    """Scores of the translations by name; empty where none were made."""
+    translations: list[str]
+    """Translations of the dev sources; empty where none were made."""
+
+    @property
+    def perplexity(self) -> float:
+        """Exponential of the loss; infinite where that exceeds a float."""
+        return math.exp(self.loss) if self.loss < 700 else math.inf
+
+    def value(self, metric: str) -> float:
+        """Returns the metric, turned so that higher is better."""
+        return -self.loss if metric == "loss" else self.scores[metric].score
+
+
+def validate(translator: Translator, pairs: Sequence[SentencePair], *, with_translations: bool) -> Validation:
+    """Measures a translator on sentence pairs.
+
+    Args:
+        translator: What to measure.
+        pairs: Sentence pairs; none is left out.
+        with_translations: Whether to translate and score the translations, or to take the likelihood alone.
+    """
+    sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
+    forced = translator.score(sources, references)
+    loss = -sum(score.log_prob for score in forced) / sum(score.num_pieces for score in forced)
+    if not with_translations:
+        return Validation(loss, {}, [])
+    translations = [hypothesis.text for hypothesis in translator.translate(sources)]
+    scores = score_corpus(translations, references, metrics=METRICS, num_resamples=0)
+    return Validation(loss, {score.metric: score for score in scores}, translations)
+
+
+def copy_weights(model: Seq2Seq, copy: Seq2Seq, optimizer: keras.optimizers.Optimizer) -> None:
+    """Fills `copy` with the averaged weights of `model`, or its weights where no average is kept."""
+    averages = averaged_weights(optimizer)
+    targets = copy.named_weights()
+    for name, weight in model.named_weights().items():
+        targets[name].assign(averages.get(id(weight), weight))

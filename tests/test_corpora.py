@@ -1,0 +1,117 @@
+"""From the configuration's corpora to pairs: which reader is asked, what is said, what is refused."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from nmt import corpora
+from nmt.config import FilesCorpus, HubCorpus, JSONLCorpus, PhrasebookCorpus, TSVCorpus
+from nmt.corpora import read_corpora
+from nmt.errors import CorpusError
+from nmt.text import phrasebook
+from nmt.text.corpus import SentencePair
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """The same two pairs in every form, under names relative to the current folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.en").write_text("one\ntwo\n", encoding="utf-8")
+    (tmp_path / "a.de").write_text("eins\nzwei\n", encoding="utf-8")
+    (tmp_path / "a.tsv").write_text("id\tde\ten\n1\teins\tone\n2\tzwei\ttwo\n", encoding="utf-8")
+    rows = [{"en": "one", "de": "eins", "fr": "un"}, {"en": "two", "de": "zwei", "fr": "deux"}]
+    (tmp_path / "flat.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    nested = [json.dumps({"translation": row}) for row in rows]
+    (tmp_path / "nested.jsonl").write_text("\n".join(nested), encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "train.jsonl").write_text("\n".join(nested), encoding="utf-8")
+    return tmp_path
+
+
+CORPORA = {
+    "a.en and a.de": FilesCorpus(source="a.en", target="a.de"),
+    "a.tsv": TSVCorpus(path="a.tsv", source_column="en", target_column="de"),
+    "flat.jsonl": JSONLCorpus(path="flat.jsonl"),
+    "nested.jsonl": JSONLCorpus(path="nested.jsonl"),
+    "folder (split train[:2])": HubCorpus(repository="folder", split="train[:2]"),
+}
+PAIRS = [("one", "eins"), ("two", "zwei")]
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_each_type(files, cache, name, caplog):
+    caplog.set_level(logging.INFO, "nmt")
+    assert read_corpora([CORPORA[name]], "en", "de") == PAIRS
+    assert caplog.messages == [f"read 2 pairs from {name}"]
+
+
+def test_corpora_are_concatenated_in_order(files, cache, caplog):
+    caplog.set_level(logging.INFO, "nmt")
+    (files / "b.tsv").write_text("three\tdrei\n", encoding="utf-8")
+    assert read_corpora([*CORPORA.values(), TSVCorpus(path="b.tsv")], "en", "de") == PAIRS * 5 + [("three", "drei")]
+    assert caplog.messages == [*(f"read 2 pairs from {name}" for name in CORPORA), "read 1 pair from b.tsv"]
+
+
+def test_columns_default_to_the_languages(files, cache):
+    for corpus in (JSONLCorpus(path="flat.jsonl"), HubCorpus(repository="folder")):
+        assert read_corpora([corpus], "de", "fr") == [("eins", "un"), ("zwei", "deux")]
+        named = corpus.model_copy(update={"source_column": "fr"})
+        assert read_corpora([named], "de", "en") == [("un", "one"), ("deux", "two")]
+
+
+def test_unknown_languages_name_the_known_ones(files, cache):
+    for corpus in (JSONLCorpus(path="nested.jsonl"), HubCorpus(repository="folder")):
+        with pytest.raises(CorpusError, match=r"no column or language `pt`. Known: de, en, fr."):
+            read_corpora([corpus], "en", "pt")
+
+
+def test_hub_options_reach_the_reader(monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "nmt")
+    calls = []
+    pairs = [SentencePair(*pair) for pair in PAIRS]
+    monkeypatch.setattr(corpora.readers, "read_hub", lambda *arguments: calls.append(arguments) or iter(pairs * 600))
+    read_corpora([HubCorpus(repository="o/n", config="c", split="dev", revision="v1", target_column="x")], "en", "de")
+    assert calls == [("o/n", "c", "dev", "v1", "en", "x")]
+    assert caplog.messages == ["read 1,200 pairs from o/n (config c, split dev, revision v1)"]
+
+
+def test_phrasebook(caplog):
+    caplog.set_level(logging.INFO, "nmt")
+    corpus = PhrasebookCorpus(split="dev", num_pairs=40, seed=3)
+    pairs = read_corpora([corpus], "en", "fr")
+    assert pairs == phrasebook.generate("dev", 40, 3)
+    assert len(pairs) == 40
+    assert caplog.messages == ["read 40 pairs from the phrasebook (split dev, seed 3)"]
+    assert read_corpora([corpus], "fr", "en") == [(pair.target, pair.source) for pair in pairs]
+
+
+@pytest.mark.parametrize("languages", [("en", "de"), ("fr", "fr"), ("de", "en")])
+def test_phrasebook_of_other_languages(languages):
+    with pytest.raises(CorpusError, match=rf"English and French alone. Received: source_language={languages[0]}, "):
+        read_corpora([PhrasebookCorpus()], *languages)
+
+
+@pytest.mark.parametrize("content", ["", "en\tde\n"])
+def test_an_empty_corpus(files, content):
+    (files / "empty.tsv").write_text(content, encoding="utf-8")
+    columns = {"source_column": "en", "target_column": "de"} if content else {}
+    with pytest.raises(CorpusError, match=r"^empty.tsv: the corpus is empty. Give one with at least one pair"):
+        read_corpora([CORPORA["a.tsv"], TSVCorpus(path="empty.tsv", **columns)], "en", "de")
+
+
+def test_a_corpus_of_blanks(files):
+    (files / "blank.tsv").write_text("a\t\n \tb\n\t\u3000\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"^blank.tsv: each of its 3 pairs is blank on one side or both. Check"):
+        read_corpora([TSVCorpus(path="blank.tsv")], "en", "de")
+    (files / "blank.tsv").write_text("a\t\n \tb\nc\td\n", encoding="utf-8")
+    assert len(read_corpora([TSVCorpus(path="blank.tsv")], "en", "de")) == 3  # nothing is left out here
