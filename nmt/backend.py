@@ -29,7 +29,8 @@ def scan(
     """Runs `step` over axis 0 of `inputs`, threading `carry` through.
 
     Args:
-        step: `(carry, input at t) -> (carry, output at t)`. The new carry has the structure, shapes and dtypes of the old.
+        step: `(carry, input at t) -> (carry, output at t)`. The new carry has the structure, shapes and dtypes of the
+        old.
             It may not change a variable: on JAX it runs once, as a trace.
         carry: The carry before the first step.
         inputs: Tensors of shape (T, ...), T >= 1.
@@ -50,7 +51,10 @@ def scan(
 
 
 def _tensorflow_scan(
-    step: Callable[[Structure, Structure], tuple[Structure, Structure]], carry: Structure, inputs: Structure, reverse: bool
+    step: Callable[[Structure, Structure], tuple[Structure, Structure]],
+    carry: Structure,
+    inputs: Structure,
+    reverse: bool,
 ) -> tuple[Structure, Structure]:
     # `keras.ops.scan` on TensorFlow wants outputs shaped like the carry, keeps the carry in TensorArrays and fails
     # where T is unknown and `inputs` is a tuple (Keras 3.15.1); `tf.while_loop` has none of these limits.

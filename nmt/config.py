@@ -126,7 +126,7 @@ class TokenizerConfig(_Section):
     joint: bool = Field(True, description="One vocabulary for both languages, or one for each.")
     byte_fallback: bool = Field(True, description="Spell characters outside the vocabulary as bytes: nothing is lost.")
     character_coverage: float = Field(
-        0.9995, gt=0, le=1, description="Share of the characters of the corpus that get a piece of their own."
+        0.9995, ge=0.98, le=1, description="Share of the characters of the corpus that get a piece of their own."
     )
     normalization: Literal["identity", "nfkc", "nmt_nfkc"] = Field(
         "identity", description="Unicode normalization by SentencePiece; `identity` keeps every character as typed."

@@ -108,12 +108,19 @@ def progress(unit: str, total: int | None = None, *, is_shown: bool = True) -> I
     from rich.console import Console
 
     known = total is not None
-    columns: list[bars.ProgressColumn] = [bars.SpinnerColumn()] if not known else [bars.BarColumn()]
-    columns += [bars.MofNCompleteColumn() if known else bars.TextColumn("{task.completed:,.0f}")]
-    columns += [bars.TextColumn(unit), _Speed(), bars.TimeRemainingColumn() if known else bars.TimeElapsedColumn()]
-    # Standard output carries results, untouched.
-    with bars.Progress(
-        *columns, console=Console(stderr=True), transient=True, redirect_stdout=False
-    ) as display:
-        task = display.add_task("", total=total)
-        yield lambda completed: display.update(task, completed=completed)
+    columns: list[bars.ProgressColumn] = [bars.BarColumn(), bars.MofNCompleteColumn()] if known else []
+    columns += [
+        bars.TextColumn("{task.description}"),
+        bars.TimeRemainingColumn() if known else bars.TimeElapsedColumn(),
+    ]
+    start = time.monotonic()
+    # Standard output carries the results: it is left alone.
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as display:
+        task = display.add_task(unit, total=total)
+
+        def show_done(num_done: int) -> None:
+            speed = num_done / max(time.monotonic() - start, 1e-9)
+            count = unit if known else f"{num_done:,} {unit}"
+            display.update(task, completed=num_done, description=f"{count}, {speed:,.1f} a second")
+
+        yield show_done

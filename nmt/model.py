@@ -25,7 +25,7 @@ TiedEmbeddings = Literal["none", "target", "all"]
 
 
 @keras.saving.register_keras_serializable(package="nmt")
-class Seq2Seq(keras.Model):  # type: ignore[misc]
+class Seq2Seq(keras.Model):
     """Bidirectional GRU encoder and GRU decoder with Bahdanau attention.
 
     Args:

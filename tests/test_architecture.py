@@ -53,28 +53,32 @@ MAY_IMPORT = {
     "nmt.decoding.search": "nmt.backend nmt.decoding.scoring nmt.text.special",
     "nmt.decoding.scoring": "nmt.backend nmt.text.special",
     "nmt.training.losses": "nmt.backend",
-    "nmt.training": "nmt.errors nmt.backend nmt.model nmt.text.special",
+    "nmt.training": "nmt.errors nmt.files nmt.backend nmt.data nmt.model nmt.text.special",
     # the shell: it alone puts the pieces together
     "nmt.decoding.translator": (
-        "nmt.errors nmt.config nmt.backend nmt.model nmt.model_file nmt.run_dir nmt.text nmt.data nmt.decoding "
-        "nmt.training.losses"
+        "nmt.errors nmt.config nmt.backend nmt.model nmt.text nmt.data nmt.decoding nmt.training.losses"
     ),
-    "nmt.training.callbacks": "nmt.errors nmt.backend nmt.model nmt.training nmt.decoding.translator nmt.evaluation",
-    "nmt.training.checkpoint": "nmt.errors nmt.files nmt.backend nmt.model nmt.training nmt.weights_file",
+    "nmt.loading": "nmt.config nmt.model nmt.model_file nmt.text nmt.decoding.translator",
+    "nmt.training.validation": "nmt.model nmt.text.corpus nmt.training nmt.decoding.translator nmt.evaluation",
     "nmt.training.trainer": (
-        "nmt.errors nmt.files nmt.config nmt.backend nmt.corpora nmt.text nmt.data nmt.model nmt.training nmt.run_dir "
-        "nmt.model_file nmt.model_card nmt.decoding nmt.evaluation nmt.plotting nmt.terminal"
+        "nmt.errors nmt.files nmt.config nmt.backend nmt.terminal nmt.corpora nmt.text nmt.data nmt.model nmt.training "
+        "nmt.run_dir nmt.loading nmt.model_card nmt.decoding nmt.evaluation nmt.plotting"
     ),
-    "nmt.repl": "nmt.errors nmt.config nmt.terminal nmt.decoding nmt.attention_table nmt.plotting",
+    # what a person types and sees
+    "nmt.startup": "",
+    "nmt.console": "nmt.files nmt.terminal",
+    "nmt.stream": "nmt.errors nmt.text nmt.decoding.translator",
+    "nmt.held_out": "nmt.errors nmt.config nmt.corpora nmt.text",
+    "nmt.repl": "nmt.errors nmt.config nmt.terminal nmt.console nmt.loading nmt.decoding nmt.attention_table nmt.plotting",
     "nmt.cli": "nmt",
     "nmt.__main__": "nmt.cli",
-    "nmt": "nmt.errors nmt.decoding.translator",
+    "nmt": "nmt.errors nmt.config nmt.model nmt.text.tokenizer nmt.decoding.translator nmt.loading",
 }
 
 # Library modules take plain values; these are the shell that reads the configuration.
 READS_CONFIG = {
-    "nmt.cli", "nmt.repl", "nmt.training.trainer", "nmt.decoding.translator", "nmt.run_dir", "nmt.model_file",
-    "nmt.corpora",
+    "nmt", "nmt.cli", "nmt.repl", "nmt.training.trainer", "nmt.decoding.translator", "nmt.loading", "nmt.run_dir",
+    "nmt.model_file", "nmt.corpora", "nmt.held_out",
 }  # fmt: skip
 
 # The other backends' frameworks, each with the module that needs more than `keras.ops` gives; the reason stands there.

@@ -78,8 +78,10 @@ class TokenizedCorpus:
         """
         source, target = _FlatRows(source_tokenizer.vocabulary_size), _FlatRows(target_tokenizer.vocabulary_size)
         pair_numbers: list[NDArray[np.int64]] = []
+        num_pairs = 0
         numbered = enumerate(pairs, start=1)
         while chunk := list(itertools.islice(numbered, CHUNK_PAIRS)):
+            num_pairs += len(chunk)
             if pair_filter is not None:
                 chunk = [(number, pair) for number, pair in chunk if pair_filter.keeps_text(pair)]
             source_rows = source_tokenizer.encode([pair.source for _, pair in chunk])
@@ -90,7 +92,7 @@ class TokenizedCorpus:
             source.append([source_row for _, source_row, _ in kept])
             target.append([target_row for _, _, target_row in kept])
         if not sum(map(len, pair_numbers)):
-            report = "it has no sentence pairs" if pair_filter is None else pair_filter.report()
+            report = pair_filter.report() if pair_filter is not None and num_pairs else "it has no sentence pairs"
             raise CorpusError(
                 f"nothing is left of the corpus: {report}. Rule: at least one sentence pair remains. "
                 f"Check that the files are the ones you mean, or loosen the limits on length."
@@ -260,7 +262,7 @@ class ParallelDataset(keras.utils.PyDataset):
 
     @property
     def _batches(self) -> list[NDArray[np.intp]]:
-        if self.shuffle and self._plan[0] != self._epoch:
+        if self._plan[0] != self._epoch:
             self._plan = (self._epoch, self._plan_epoch(self._epoch))
         return self._plan[1]
 

@@ -25,13 +25,13 @@ NEVER_EMITTED = (PAD_ID, UNK_ID, BOS_ID)
 class StepFunction(Protocol):
     """One decode position of every hypothesis: the seam between a model and a search."""
 
-    def __call__(self, token_ids: Tensor, state: Structure, source: Structure) -> tuple[Tensor, Structure, Tensor]:
+    def __call__(self, token_ids: Tensor, state: Any, encoded: Any, /) -> tuple[Tensor, Any, Tensor]:
         """Returns logits (N, V), the state after, and attention weights (N, S).
 
         Args:
             token_ids: (N,), the last token of each hypothesis.
             state: The state before; axis 0 of every leaf is N.
-            source: What the search was given of the source, untouched; axis 0 of every leaf is B.
+            encoded: What the search was given of the source, untouched; axis 0 of every leaf is B.
         """
 
 
@@ -92,10 +92,10 @@ class BeamState(NamedTuple):
 class BeamSearch:
     """Beam search with a live and a finished pool.
 
-    Each step extends the K live hypotheses by every token and keeps the 2K best extensions. Those of the first K that end
-    the sentence compete, by normalised score, for the finished pool; the best K of the others live on. There are always
-    K of them, because each live hypothesis can end in one way only. Scores of finished hypotheses are never compared with
-    those of live ones, save by the bound below.
+    Each step extends the K live hypotheses by every token and keeps the 2K best extensions. Those of the first K that
+    end the sentence compete, by normalised score, for the finished pool; the best K of the others live on. There are
+    always K of them, because each live hypothesis can end in one way only. Scores of finished hypotheses are never
+    compared with those of live ones, save by the bound below.
 
     A log-probability only falls and the penalty's divisor only grows with length, so the best that a live hypothesis
     can still reach is `log_prob / length_penalty(max_length)`. The search of a sentence ends when its `n_best` finished
@@ -105,7 +105,7 @@ class BeamSearch:
     Args:
         step: The step function.
         options: What to look for.
-        compile: Compiles one step of the search; called once, with a function of tensors.
+        compiler: Compiles one step of the search; called once, with a function of tensors.
 
     Raises:
         ValueError: `n_best` exceeds `beam_size`, or a number is out of range.
@@ -115,7 +115,7 @@ class BeamSearch:
         self,
         step: StepFunction,
         options: SearchOptions,
-        compile: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
+        compiler: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
     ) -> None:
         if not 1 <= options.n_best <= options.beam_size:
             raise ValueError(
@@ -124,7 +124,7 @@ class BeamSearch:
             )
         self.options = options
         self._step = step
-        self._advance = compile(self.advance)
+        self._advance = compiler(self.advance)
 
     def __call__(self, model_state: Structure, source: Source) -> list[list[Finished]]:
         """Searches a batch.

@@ -9,9 +9,11 @@ Shape letters: B batch, S source length, T target length, V vocabulary size.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -110,22 +112,20 @@ class Translator:
         weights = list(model.named_weights().values())
         self._start = compiled(self._encode, weights)
         self._teacher_force = compiled(self._force, weights)
-        self._compile_search: Callable[[Callable[..., object]], Callable[..., object]] = lambda function: compiled(
-            function, weights
-        )
+        self._compile_search = functools.partial(compiled, variables=weights)
 
-    def translate(self, lines: Sequence[str], **options: object) -> list[Hypothesis]:
+    def translate(self, lines: Sequence[str], **options: Any) -> list[Hypothesis]:
         """Translates lines; one hypothesis a line, in order.
 
-        A blank line gives a blank hypothesis. A line of more pieces than `max_source_pieces` is translated in parts, which
-        are joined again by a space; how many lines were is logged.
+        A blank line gives a blank hypothesis. A line of more pieces than `max_source_pieces` is translated in parts,
+        which are joined again by a space; how many lines were is logged.
 
         Args:
             lines: Raw text, one sentence or so each.
             **options: `beam_size`, `length_penalty`, `coverage_penalty`, `min_length_ratio`, `max_length_ratio`,
                 `no_repeat_ngram_size`, `max_source_pieces`, `batch_size` in place of the model's defaults
-                (`DecodingConfig`); `with_attention=True` for the attention weights; `progress`, called with the number of
-                lines done after each batch.
+                (`DecodingConfig`); `with_attention=True` for the attention weights; `progress`, called with the number
+                of lines done after each batch.
 
         Raises:
             InputError: `lines` is a single string, or an option is unknown or out of range.
@@ -139,7 +139,7 @@ class Translator:
         n_best: int,
         with_attention: bool = False,
         progress: Callable[[int], None] | None = None,
-        **options: object,
+        **options: Any,
     ) -> list[list[Hypothesis]]:
         """Translates lines; for each the `n_best` best hypotheses, best first (fewer where the search finds fewer).
 
@@ -208,7 +208,7 @@ class Translator:
         """Returns the pieces of a hypothesis: the rows of `Hypothesis.attention`."""
         return [*self.target_tokenizer.pieces(hypothesis.token_ids), "</s>"]
 
-    def _merge(self, options: dict[str, object]) -> DecodingConfig:
+    def _merge(self, options: dict[str, Any]) -> DecodingConfig:
         given = {name: value for name, value in options.items() if value is not None}
         return self.options.with_changes(given)
 
@@ -226,7 +226,7 @@ class Translator:
         return self._searches[options]
 
     def _parts(self, lines: Sequence[str], max_pieces: int) -> list[_Part]:
-        parts = []
+        parts: list[_Part] = []
         long_lines = []
         written = [number for number, line in enumerate(lines) if line.strip()]
         for number, ids in zip(written, self.source_tokenizer.encode([lines[n] for n in written]), strict=True):
@@ -273,9 +273,7 @@ class Translator:
         text = single_line(self.target_tokenizer.decode([found.token_ids])[0])
         return Hypothesis(text, found.token_ids, found.score, found.log_prob)
 
-    def _with_attention(
-        self, sources: list[list[int]], hypotheses: list[list[Hypothesis]]
-    ) -> list[list[Hypothesis]]:
+    def _with_attention(self, sources: list[list[int]], hypotheses: list[list[Hypothesis]]) -> list[list[Hypothesis]]:
         # The winners are decoded once more under teacher forcing, which is cheaper than to carry the weights of every
         # hypothesis through the search.
         source_rows = [[*ids, EOS_ID] for ids, pool in zip(sources, hypotheses, strict=True) for _ in pool]

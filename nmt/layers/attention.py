@@ -17,7 +17,7 @@ from nmt.backend import Tensor
 
 
 @keras.saving.register_keras_serializable(package="nmt")
-class BahdanauAttention(keras.layers.Layer):  # type: ignore[misc]
+class BahdanauAttention(keras.layers.Layer):
     """Additive attention of Bahdanau et al. 2015 (https://arxiv.org/abs/1409.0473, section 3.1 and appendix A.1.2).
 
         energy_s  = v . tanh(W_q q + W_k m_s + b)

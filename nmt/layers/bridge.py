@@ -10,7 +10,7 @@ from nmt.backend import Tensor
 
 
 @keras.saving.register_keras_serializable(package="nmt")
-class Bridge(keras.layers.Layer):  # type: ignore[misc]
+class Bridge(keras.layers.Layer):
     """Decoder's first state from a summary of the source: s_0 = tanh(W summary + b).
 
     With the mean of the memory as summary this is Nematus (Sennrich et al. 2017, https://arxiv.org/abs/1703.04357,

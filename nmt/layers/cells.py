@@ -18,7 +18,7 @@ from nmt.backend import Tensor
 
 
 @keras.saving.register_keras_serializable(package="nmt")
-class GRUCell(keras.layers.Layer):  # type: ignore[misc]
+class GRUCell(keras.layers.Layer):
     r"""Gated recurrent unit (Cho et al. 2014, https://arxiv.org/abs/1406.1078, section 2.3).
 
     With input x, previous state h and gate order z, r, c along the last axis of each kernel:
@@ -100,7 +100,7 @@ class GRUCell(keras.layers.Layer):  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable(package="nmt")
-class PerGate(keras.initializers.Initializer):  # type: ignore[misc]
+class PerGate(keras.initializers.Initializer):
     """Initializes each of the three gates' blocks of a kernel on its own, as if it were a matrix alone.
 
     Glorot's limits and orthogonality are properties of one square block; over the whole (I, 3H) kernel they would give

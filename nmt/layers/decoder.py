@@ -1,7 +1,7 @@
 """The decoder: what happens between one target token and the next.
 
-`step` is one position and `call` scans the same step over all positions of a known target (teacher forcing). This module
-knows nothing of vocabularies, logits or search.
+`step` is one position and `call` scans the same step over all positions of a known target (teacher forcing). This
+module knows nothing of vocabularies, logits or search.
 
 Shape letters: B batch, Q hypotheses a sentence, S source length, T target length, E embedding width, M memory width,
 H decoder units.
@@ -33,11 +33,11 @@ class DecoderState(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="nmt")
-class Decoder(keras.layers.Layer):  # type: ignore[misc]
+class Decoder(keras.layers.Layer):
     """GRU decoder with Bahdanau attention, in one of two orders of work.
 
-    `input_feeding`: the previous context enters the GRU beside the embedding, then the new state attends (input feeding:
-    Luong et al. 2015, https://arxiv.org/abs/1508.04025, section 3.3).
+    `input_feeding`: the previous context enters the GRU beside the embedding, then the new state attends (input
+    feeding: Luong et al. 2015, https://arxiv.org/abs/1508.04025, section 3.3).
 
         s_t = GRU([y_(t-1), c_(t-1)], s_(t-1));   c_t = attend(s_t)
 

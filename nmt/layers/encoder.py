@@ -30,7 +30,7 @@ class EncoderOutput(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="nmt")
-class Encoder(keras.layers.Layer):  # type: ignore[misc]
+class Encoder(keras.layers.Layer):
     """Bidirectional GRU encoder (Bahdanau et al. 2015, https://arxiv.org/abs/1409.0473, section 3.2), stackable.
 
     Each layer reads the sentence both ways and joins the two states of each position. From the second layer on, a layer

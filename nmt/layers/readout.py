@@ -17,7 +17,7 @@ from nmt.backend import Tensor
 
 
 @keras.saving.register_keras_serializable(package="nmt")
-class Readout(keras.layers.Layer):  # type: ignore[misc]
+class Readout(keras.layers.Layer):
     """Deep output (Pascanu et al. 2014; Sennrich et al. 2017, https://arxiv.org/abs/1703.04357, section 3).
 
         t      = tanh(W_s s + W_c c + W_y y + b)

@@ -18,7 +18,7 @@ from nmt.layers.cells import GRUCell
 
 
 @keras.saving.register_keras_serializable(package="nmt")
-class GRU(keras.layers.Layer):  # type: ignore[misc]
+class GRU(keras.layers.Layer):
     """A gated recurrent unit over a masked sequence, in either direction.
 
     The state stands still where the mask is False, so padding changes nothing on either side of a sentence. Read

@@ -29,7 +29,7 @@ SECONDS_BETWEEN_DRAWS = 0.5
 """Between two looks at the optimizer for the live bar: on JAX a look copies its state."""
 
 
-class Clock(keras.callbacks.Callback):  # type: ignore[misc]
+class Clock(keras.callbacks.Callback):
     """Counts updates, tokens and time; stops at the limits and at a loss that is no number.
 
     Args:
@@ -96,7 +96,7 @@ class Clock(keras.callbacks.Callback):  # type: ignore[misc]
         return max(0.0, min(by_updates, self.max_seconds - self.progress.seconds))
 
 
-class Display(keras.callbacks.Callback):  # type: ignore[misc]
+class Display(keras.callbacks.Callback):
     """Shows an epoch as it runs: one live bar on a terminal, a plain line now and then elsewhere.
 
     Args:
@@ -116,7 +116,11 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._shown = time.monotonic()
         if self.console.is_terminal:
-            columns = TextColumn("epoch {task.fields[epoch]}"), BarColumn(bar_width=20), TextColumn("{task.fields[text]}")
+            columns = (
+                TextColumn("epoch {task.fields[epoch]}"),
+                BarColumn(bar_width=20),
+                TextColumn("{task.fields[text]}"),
+            )
             self._bar = Bar(*columns, console=self.console, transient=True)
             self._bar.add_task("", total=len(self.clock.dataset), epoch=f"{epoch + 1}/{self.num_epochs}", text="")
             self._bar.start()
@@ -157,7 +161,7 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         )
 
 
-class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
+class EpochEnd(keras.callbacks.Callback):
     """Calls a function after each epoch and stops the training where it returns True.
 
     Args:

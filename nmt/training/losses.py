@@ -2,8 +2,8 @@
 
 Keras's sparse cross-entropy has no label smoothing and its dense one wants one-hot targets. Both need the logits of all
 positions at once, the largest tensor of training by far. Here they exist a few rows at a time: the gradient of softmax
-cross-entropy has a closed form, so each block of rows gives its share of loss and gradient and is forgotten. This module
-knows nothing of models or batches.
+cross-entropy has a closed form, so each block of rows gives its share of loss and gradient and is forgotten. This
+module knows nothing of models or batches.
 
 Shape letters: N positions, E readout width, V vocabulary size.
 """

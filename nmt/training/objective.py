@@ -16,12 +16,12 @@ from nmt.text.special import PAD_ID
 from nmt.training.losses import projected_cross_entropy
 
 
-class Objective(keras.Model):  # type: ignore[misc]
+class Objective(keras.Model):
     """A `Seq2Seq` with its loss, ready for `compile` (optimizer alone) and `fit`.
 
-    Batches are `({"source_ids": (B, S), "target_ids": (B, T)}, labels (B, T))`. The loss is the mean over the real tokens
-    of the batch: padding neither adds to it nor thins it. `nll` is the unsmoothed loss, averaged over all real tokens of
-    the epoch; its exponential is the perplexity.
+    Batches are `({"source_ids": (B, S), "target_ids": (B, T)}, labels (B, T))`. The loss is the mean over the real
+    tokens of the batch: padding neither adds to it nor thins it. `nll` is the unsmoothed loss, averaged over all real
+    tokens of the epoch; its exponential is the perplexity.
 
     Args:
         model: The model to train; its weights are shared, not copied.

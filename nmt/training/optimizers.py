@@ -1,6 +1,4 @@
-"""Keras's optimizers, with three things that training needs: a rate that can be cut, a gradient norm to look at, and the
-averaged weights to hand.
-"""
+"""Keras's optimizers, with a rate that can be cut, a gradient norm to look at, and the averaged weights to hand."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from nmt.backend import Tensor
 OptimizerName = Literal["adam", "adamw", "rmsprop"]
 
 
-class _Clipped:
+class _Clipped(keras.optimizers.Optimizer):
     """Mixin before a Keras optimizer: clips by global norm, remembers the norm, scales the schedule's rate.
 
     Attributes:
@@ -27,11 +25,11 @@ class _Clipped:
         self.clip_norm = clip_norm
 
     def build(self, variables: list[keras.Variable]) -> None:
-        if not self.built:  # type: ignore[has-type]
+        if not self.built:
             # Variables of the optimizer, so that JAX threads them through the step and checkpoints hold them.
-            self.gradient_norm = self.add_variable((), name="gradient_norm")  # type: ignore[attr-defined]
-            self.rate_scale = self.add_variable((), initializer="ones", name="rate_scale")  # type: ignore[attr-defined]
-        super().build(variables)  # type: ignore[misc]
+            self.gradient_norm = self.add_variable((), name="gradient_norm")
+            self.rate_scale = self.add_variable((), initializer="ones", name="rate_scale")
+        super().build(variables)
 
     def apply(self, grads: list[Tensor], trainable_variables: list[keras.Variable] | None = None) -> None:
         # TensorFlow's gradient of an embedding is sparse until it is made a tensor.
@@ -40,23 +38,23 @@ class _Clipped:
         norm = ops.sqrt(ops.sum(ops.stack(squares)))
         self.gradient_norm.assign(norm)
         scale = self.clip_norm / ops.maximum(norm, self.clip_norm)
-        super().apply([grad * ops.cast(scale, grad.dtype) for grad in grads], trainable_variables)  # type: ignore[misc]
+        super().apply([grad * ops.cast(scale, grad.dtype) for grad in grads], trainable_variables)
 
     def _get_current_learning_rate(self) -> Tensor:
         # Keras offers no public place to scale a schedule; a rate set from a callback would be lost on JAX, which keeps
         # the state of the optimizer to itself during an epoch.
-        return super()._get_current_learning_rate() * self.rate_scale  # type: ignore[misc]
+        return super()._get_current_learning_rate() * self.rate_scale
 
 
-class Adam(_Clipped, keras.optimizers.Adam):  # type: ignore[misc]
+class Adam(_Clipped, keras.optimizers.Adam):
     """Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980), clipped."""
 
 
-class AdamW(_Clipped, keras.optimizers.AdamW):  # type: ignore[misc]
+class AdamW(_Clipped, keras.optimizers.AdamW):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101), clipped."""
 
 
-class RMSprop(_Clipped, keras.optimizers.RMSprop):  # type: ignore[misc]
+class RMSprop(_Clipped, keras.optimizers.RMSprop):
     """RMSprop (Tieleman and Hinton 2012), clipped."""
 
 

@@ -17,7 +17,7 @@ Decay = Literal["constant", "inverse_sqrt", "cosine"]
 
 
 @keras.saving.register_keras_serializable(package="nmt")
-class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up to a peak, then a decay.
 
     With u the number of this update, counted from 1, w the warm-up and d the `decay_updates`:
@@ -27,8 +27,8 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
         inverse_sqrt   peak * sqrt((w + d) / u)                                      from u = w + d on, peak before
         cosine         floor + (peak - floor) * (1 + cos(pi * min((u - w) / d, 1))) / 2
 
-    The inverse root is that of Vaswani et al. 2017 (https://arxiv.org/abs/1706.03762, section 5.3) with a stretch at the
-    peak; the cosine that of Loshchilov and Hutter 2017 (https://arxiv.org/abs/1608.03983, eq. 5) without restarts.
+    The inverse root is that of Vaswani et al. 2017 (https://arxiv.org/abs/1706.03762, section 5.3) with a stretch at
+    the peak; the cosine that of Loshchilov and Hutter 2017 (https://arxiv.org/abs/1608.03983, eq. 5) without restarts.
 
     Args:
         peak: Highest rate.

@@ -1,7 +1,7 @@
 """The composition root of training: from a configuration and a run directory to a trained model.
 
-Here, and nowhere else, the parts meet: corpora, tokenizer, batches, model, optimizer, callbacks, validation, files. What
-each of them does is decided in its own module.
+Here, and nowhere else, the parts meet: corpora, tokenizer, batches, model, optimizer, callbacks, validation, files.
+What each of them does is decided in its own module.
 """
 
 from __future__ import annotations
@@ -299,9 +299,7 @@ def _batches(
     )
 
 
-def _train_tokenizers(
-    config: Config, run_dir: RunDirectory, pairs: list[SentencePair]
-) -> tuple[Tokenizer, Tokenizer]:
+def _train_tokenizers(config: Config, run_dir: RunDirectory, pairs: list[SentencePair]) -> tuple[Tokenizer, Tokenizer]:
     def trained(name: str, lines: list[str]) -> Tokenizer:
         settings = config.tokenizer.model_dump(exclude={"joint"})
         tokenizer = train_tokenizer(lines, **settings, seed=config.seed)

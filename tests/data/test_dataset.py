@@ -1,4 +1,4 @@
-"""The corpus in flat arrays, and batches as `fit` takes them, with stand-ins for tokenizer and filter."""
+"""The corpus in flat arrays, and batches as `fit` takes them, with a stand-in for the tokenizer."""
 
 import keras
 import numpy as np
@@ -10,6 +10,7 @@ from nmt.data import dataset as dataset_module
 from nmt.data.dataset import ParallelDataset, TokenizedCorpus
 from nmt.errors import CorpusError, InputError
 from nmt.text.corpus import SentencePair
+from nmt.text.filters import PairFilter
 from nmt.text.special import BOS_ID, EOS_ID, PAD_ID
 
 
@@ -23,6 +24,15 @@ class NumberTokenizer:
     def encode(self, lines):
         self.chunk_sizes.append(len(lines))
         return [[int(word) for word in line.split()] for line in lines]
+
+
+def three_pieces_at_most():
+    return PairFilter(max_length_pieces=3, max_length_ratio=9.0, drop_duplicates=True)
+
+
+def encode(self, lines):
+    self.chunk_sizes.append(len(lines))
+    return [[int(word) for word in line.split()] for line in lines]
 
 
 class LengthFilter:
@@ -77,17 +87,17 @@ class TestTokenizedCorpus:
         assert repr(corpus) == "TokenizedCorpus(5 pairs, 8 + 7 pieces)"
 
     def test_the_filter_leaves_out_and_counts(self):
-        pair_filter = LengthFilter()
+        pair_filter = three_pieces_at_most()
         corpus = encode(self.PAIRS, pair_filter)
         assert [corpus.source(i).tolist() for i in range(3)] == [[11, 12], [13], [18]]
         assert [corpus.target(i).tolist() for i in range(3)] == [[21], [23, 24, 25], [27]]
         assert corpus.pair_numbers.tolist() == [1, 3, 5]
-        assert pair_filter.report() == "left out 1 blank, 1 long"
+        assert pair_filter.report() == ("kept 3 of 5 pairs; left out 2: 1 with a blank side, 1 longer than 3 pieces")
 
     @pytest.mark.parametrize("chunk_pairs", [1, 2, 3, 100])
     def test_chunks_change_nothing(self, chunk_pairs, monkeypatch):
         monkeypatch.setattr(dataset_module, "CHUNK_PAIRS", chunk_pairs)
-        corpus, whole = encode(self.PAIRS, LengthFilter()), encode([self.PAIRS[i] for i in (0, 2, 4)])
+        corpus, whole = encode(self.PAIRS, three_pieces_at_most()), encode([self.PAIRS[i] for i in (0, 2, 4)])
         for name in ("source_ids", "source_offsets", "target_ids", "target_offsets"):
             assert getattr(corpus, name).tolist() == getattr(whole, name).tolist()
         assert corpus.pair_numbers.tolist() == [1, 3, 5]
@@ -109,12 +119,13 @@ class TestTokenizedCorpus:
         assert corpus.source(0).tolist() == [4, last]
 
     def test_nothing_left(self):
-        with pytest.raises(CorpusError, match="nothing is left of the corpus: left out 1 blank, 1 long"):
-            encode([("1 2 3 4", "1"), (" ", "1")], LengthFilter())
+        with pytest.raises(CorpusError, match="nothing is left of the corpus: kept 0 of 2 pairs; left out 2: 1 with"):
+            encode([("1 2 3 4", "1"), (" ", "1")], three_pieces_at_most())
 
-    def test_no_pairs(self):
-        with pytest.raises(CorpusError, match="it has no sentence pairs"):
-            encode([])
+    @pytest.mark.parametrize("pair_filter", [None, three_pieces_at_most()])
+    def test_no_pairs(self, pair_filter):
+        with pytest.raises(CorpusError, match="nothing is left of the corpus: it has no sentence pairs"):
+            encode([], pair_filter)
 
 
 class TestBatches:

@@ -1,0 +1,191 @@
+r"""Translation of a stream: lines in, one line out for each, in order, as soon as a reader may expect it.
+
+Lines are taken in blocks, so that memory stays bounded and a batch finds lines of like length. A block ends when it is
+full, or when the input makes it wait: whoever writes a line into a pipe and waits for its answer gets it. This module
+knows lines and translators, nothing of where the bytes come from or go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import select
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO, TYPE_CHECKING, cast
+
+from nmt.errors import InputError
+from nmt.text.lines import MAX_LINE_BYTES, decode_lines
+
+if TYPE_CHECKING:  # Keras comes with it: the one who has a translator has imported it
+    from nmt.decoding.translator import Hypothesis, Translator
+
+BLOCK_LINES = 2000
+_BLOCK_CHARACTERS = 1_000_000
+_PATIENCE_SECONDS = 0.05
+_READ_BYTES = 65_536
+
+
+class LineReader:
+    """The lines of a byte stream, and whether another one is there without waiting.
+
+    Bytes that are not UTF-8 become U+FFFD, and their lines are counted.
+
+    Args:
+        stream: A buffered stream of bytes, such as `sys.stdin.buffer`.
+        name: What messages call it.
+
+    Attributes:
+        num_invalid: Lines so far with bytes that are not UTF-8.
+        first_invalid: Number of the first of them, from 1; 0 where there is none.
+
+    Example:
+        >>> reader = LineReader(io.BytesIO(b"one\ncaf\xe9"), "stdin")
+        >>> list(reader), reader.num_invalid, reader.first_invalid
+        (['one', 'caf\ufffd'], 1, 2)
+    """
+
+    def __init__(self, stream: IO[bytes], name: str) -> None:
+        self._stream = cast(io.BufferedReader, stream)
+        self._name = name
+        self._buffer = bytearray()
+        self._is_at_end = False
+        self._num_lines = 0
+        self.num_invalid = 0
+        self.first_invalid = 0
+        self._can_wait = False
+        with contextlib.suppress(OSError, ValueError):  # a stream in memory has no descriptor and never waits
+            self._can_wait = stream.fileno() >= 0
+
+    def __iter__(self) -> Iterator[str]:
+        return decode_lines(cast(IO[bytes], self), self._name, errors="replace")
+
+    def readline(self, limit: int) -> bytes:
+        """Returns the bytes of the next line with its ending, or the first `limit` of them; none at the end."""
+        while not self._has_line() and len(self._buffer) < limit:
+            self._fill()
+        end = self._buffer.find(b"\n") + 1 or len(self._buffer)
+        line = bytes(self._buffer[: min(end, limit)])
+        del self._buffer[: len(line)]
+        self._num_lines += 1
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError:
+            self.num_invalid += 1
+            self.first_invalid = self.first_invalid or self._num_lines
+        return line
+
+    def is_next_ready(self) -> bool:
+        """Tells whether the next line, or the end, is there already or comes in a moment."""
+        while self._can_wait and not self._has_line() and len(self._buffer) <= MAX_LINE_BYTES:
+            if not select.select([self._stream], [], [], _PATIENCE_SECONDS)[0]:
+                return False
+            self._fill()
+        return True
+
+    def _has_line(self) -> bool:
+        return self._is_at_end or b"\n" in self._buffer
+
+    def _fill(self) -> None:
+        chunk = self._stream.read1(_READ_BYTES)
+        self._buffer += chunk
+        self._is_at_end = not chunk
+
+
+def blocks(
+    lines: Iterable[str], *, max_lines: int = BLOCK_LINES, is_next_ready: Callable[[], bool] = lambda: True
+) -> Iterator[list[str]]:
+    """Gathers lines into blocks.
+
+    Args:
+        lines: The lines.
+        max_lines: Most lines a block; long lines fill it sooner.
+        is_next_ready: Tells whether the next line comes without a wait; where it doesn't, the block ends.
+
+    Yields:
+        Blocks of at least one line.
+
+    Example:
+        >>> list(blocks(["one", "two", "three"], max_lines=2))
+        [['one', 'two'], ['three']]
+    """
+    block: list[str] = []
+    num_characters = 0
+    for line in lines:
+        block.append(line)
+        num_characters += len(line)
+        if len(block) >= max_lines or num_characters >= _BLOCK_CHARACTERS or not is_next_ready():
+            yield block
+            block, num_characters = [], 0
+    if block:
+        yield block
+
+
+def translate_blocks(
+    translator: Translator,
+    line_blocks: Iterable[list[str]],
+    write: Callable[[str], object],
+    *,
+    n_best: int = 1,
+    output_format: str = "text",
+    progress: Callable[[int], None] = lambda _: None,
+    **options: object,
+) -> None:
+    """Translates blocks of lines and writes each when it is done.
+
+    Args:
+        translator: The translator.
+        line_blocks: Lines, as `blocks` gives them.
+        write: Takes the output of a block, whole lines.
+        n_best: Hypotheses a line.
+        output_format: A name in `FORMATS`.
+        progress: Called with the number of lines done, now and then.
+        **options: Of the search; see `Translator.translate`.
+
+    Raises:
+        InputError: An option is out of range.
+    """
+    num_done = 0
+    for block in line_blocks:
+        before = num_done
+        found = translator.translate_n_best(
+            block, n_best=n_best, progress=lambda done, before=before: progress(before + done), **options
+        )
+        write("".join(FORMATS[output_format](num_done + index, best) for index, best in enumerate(found)))
+        num_done += len(block)
+        progress(num_done)
+
+
+def check_format(output_format: str, n_best: int) -> None:
+    """Refuses a number of hypotheses that a format can't hold.
+
+    Raises:
+        InputError: It can't: one line of plain text holds one hypothesis.
+    """
+    if output_format == "text" and n_best > 1:
+        raise InputError(
+            f"text has one line for each line of the input. Received: n_best={n_best}. "
+            "For several translations a line, add --format moses or --format jsonl."
+        )
+
+
+def _text(_: int, hypotheses: Sequence[Hypothesis]) -> str:
+    return f"{hypotheses[0].text}\n"
+
+
+def _moses(number: int, hypotheses: Sequence[Hypothesis]) -> str:
+    return "".join(f"{number} ||| {one.text} ||| {one.score:.6f}\n" for one in hypotheses)
+
+
+def _jsonl(_: int, hypotheses: Sequence[Hypothesis]) -> str:
+    found = [{"text": one.text, "score": one.score, "log_prob": one.log_prob} for one in hypotheses]
+    return json.dumps({"translations": found}, ensure_ascii=False) + "\n"
+
+
+FORMATS: dict[str, Callable[[int, Sequence[Hypothesis]], str]] = {"text": _text, "jsonl": _jsonl, "moses": _moses}
+"""From the number of a line, from 0, and its hypotheses, best first, to lines of output.
+
+`text`: the best translation. `jsonl`: an object for each line of the input,
+`{"translations": [{"text": ..., "score": ..., "log_prob": ...}]}`. `moses`: `number ||| text ||| score` for each
+hypothesis.
+"""
