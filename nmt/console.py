@@ -1,13 +1,14 @@
-"""What a person sees besides results: log lines, errors, how far a command is. All of it goes to standard error.
+"""What a person sees: results on standard output; log lines, errors and how far a command is on standard error.
 
 Messages hold what users and files wrote, so they are made inert for the terminal. This module knows nothing of what is
-logged or counted.
+written, logged or counted.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,9 @@ from pathlib import Path
 
 from nmt import files
 from nmt.terminal import printable
+
+BROKEN_PIPE_STATUS = 141
+"""Exit status when the reader of standard output has gone, as after `| head`: that of a program that SIGPIPE ends."""
 
 _COLOURS = {"error": "\x1b[31m", "warning": "\x1b[33m"}
 _PLAIN = "\x1b[0m"
@@ -87,6 +91,25 @@ def show(message: str, level: str = "") -> None:
         level = coloured + " "
     sys.stderr.write(f"{level}{printable(message, keep=chr(10))}\n")
     sys.stderr.flush()
+
+
+def write_result(text: str) -> None:
+    """Writes UTF-8 text to standard output, at once, whatever the encoding of the terminal.
+
+    Raises:
+        FileError: It can't be written: a full disk.
+        SystemExit: Nobody reads it any more; not worth a message.
+    """
+    try:
+        sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        # What is left in the buffer has nowhere to go, and Python would complain of it once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(BROKEN_PIPE_STATUS) from None
+        with files.explained("standard output", "write"):
+            raise
 
 
 @contextlib.contextmanager

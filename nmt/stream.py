@@ -2,7 +2,7 @@ r"""Translation of a stream: lines in, one line out for each, in order, as soon 
 
 Lines are taken in blocks, so that memory stays bounded and a batch finds lines of like length. A block ends when it is
 full, or when the input makes it wait: whoever writes a line into a pipe and waits for its answer gets it. This module
-knows lines and translators, nothing of where the bytes come from or go.
+knows files, lines and translators, nothing of commands.
 """
 
 from __future__ import annotations
@@ -10,17 +10,30 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import select
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, TYPE_CHECKING, cast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal, cast
 
+from nmt import files
+from nmt.console import progress, write_result
 from nmt.errors import InputError
-from nmt.text.lines import MAX_LINE_BYTES, decode_lines
+from nmt.terminal import printable
+from nmt.text.lines import MAX_LINE_BYTES, decode_lines, read_lines
 
 if TYPE_CHECKING:  # Keras comes with it: the one who has a translator has imported it
     from nmt.decoding.translator import Hypothesis, Translator
 
+logger = logging.getLogger(__name__)
+
+Format = Literal["text", "jsonl", "moses"]
+
 BLOCK_LINES = 2000
+"""Most lines a block, unless the batch is larger: many batches, and yet an answer within a minute."""
+
 _BLOCK_CHARACTERS = 1_000_000
 _PATIENCE_SECONDS = 0.05
 _READ_BYTES = 65_536
@@ -36,6 +49,7 @@ class LineReader:
         name: What messages call it.
 
     Attributes:
+        name: What messages call it.
         num_invalid: Lines so far with bytes that are not UTF-8.
         first_invalid: Number of the first of them, from 1; 0 where there is none.
 
@@ -47,7 +61,7 @@ class LineReader:
 
     def __init__(self, stream: IO[bytes], name: str) -> None:
         self._stream = cast(io.BufferedReader, stream)
-        self._name = name
+        self.name = name
         self._buffer = bytearray()
         self._is_at_end = False
         self._num_lines = 0
@@ -58,7 +72,7 @@ class LineReader:
             self._can_wait = stream.fileno() >= 0
 
     def __iter__(self) -> Iterator[str]:
-        return decode_lines(cast(IO[bytes], self), self._name, errors="replace")
+        return decode_lines(cast(IO[bytes], self), self.name, errors="replace")
 
     def readline(self, limit: int) -> bytes:
         """Returns the bytes of the next line with its ending, or the first `limit` of them; none at the end."""
@@ -121,42 +135,113 @@ def blocks(
         yield block
 
 
-def translate_blocks(
+@dataclass(frozen=True)
+class Input:
+    """Lines to be translated."""
+
+    lines: Iterable[str]
+    is_next_ready: Callable[[], bool]
+    """Whether the next line is there without a wait."""
+    reader: LineReader | None = None
+    """Where they come from; None where every byte is known to be UTF-8."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where translations go."""
+
+    write: Callable[[str], object]
+    is_terminal: bool
+
+
+@contextlib.contextmanager
+def open_input(path: Path | None) -> Iterator[Input]:
+    """Opens a file, or standard input where there is no path. A `.gz`, `.xz` or `.zst` file is unpacked.
+
+    After the block the log says how many lines were not UTF-8.
+
+    Raises:
+        FileError: The file can't be read.
+        InputError: Standard input is closed.
+    """
+    if path is not None and path.suffix.lower() in (".gz", ".xz", ".zst"):
+        yield Input(read_lines(path), lambda: True)
+        return
+    with contextlib.ExitStack() as stack:
+        if path is None:
+            if sys.stdin is None:
+                raise InputError("there is no standard input: it is closed. Give a file: --input FILE.")
+            stream: IO[bytes] = sys.stdin.buffer
+        else:
+            with files.explained(path, "read"):
+                stream = stack.enter_context(path.open("rb"))
+        reader = LineReader(stream, "standard input" if path is None else str(path))
+        yield Input(reader, reader.is_next_ready, reader)
+    if reader.num_invalid:
+        logger.warning(
+            "%s: %s not UTF-8, the first of them line %s; each bad byte was read as U+FFFD.",
+            reader.name,
+            "1 line was" if reader.num_invalid == 1 else f"{reader.num_invalid:,} lines were",
+            f"{reader.first_invalid:,}",
+        )
+
+
+@contextlib.contextmanager
+def open_output(path: Path | None) -> Iterator[Output]:
+    """Opens a file that is there whole after the block or not at all, or standard output where there is no path.
+
+    Raises:
+        FileError: It can't be written.
+    """
+    if path is not None:
+        with files.new_file(path) as file:
+            yield Output(lambda text: file.write(text.encode("utf-8")), is_terminal=False)
+    elif sys.stdout.isatty():
+        yield Output(lambda text: write_result(printable(text, keep="\n")), is_terminal=True)
+    else:
+        yield Output(write_result, is_terminal=False)
+
+
+def translate(
     translator: Translator,
-    line_blocks: Iterable[list[str]],
-    write: Callable[[str], object],
+    source: Input,
+    target: Output,
     *,
     n_best: int = 1,
-    output_format: str = "text",
-    progress: Callable[[int], None] = lambda _: None,
+    output_format: Format = "text",
     **options: object,
 ) -> None:
-    """Translates blocks of lines and writes each when it is done.
+    """Translates all lines and writes them block by block.
 
     Args:
         translator: The translator.
-        line_blocks: Lines, as `blocks` gives them.
-        write: Takes the output of a block, whole lines.
+        source: The lines.
+        target: Where their translations go.
         n_best: Hypotheses a line.
         output_format: A name in `FORMATS`.
-        progress: Called with the number of lines done, now and then.
         **options: Of the search; see `Translator.translate`.
 
     Raises:
         InputError: An option is out of range.
+        FileError: The output can't be written.
     """
+    max_lines = max(BLOCK_LINES, translator.options.with_changes(_given(options)).batch_size)
     num_done = 0
-    for block in line_blocks:
-        before = num_done
-        found = translator.translate_n_best(
-            block, n_best=n_best, progress=lambda done, before=before: progress(before + done), **options
-        )
-        write("".join(FORMATS[output_format](num_done + index, best) for index, best in enumerate(found)))
-        num_done += len(block)
-        progress(num_done)
+    with progress("lines", is_shown=not target.is_terminal) as show_done:
+        for block in blocks(source.lines, max_lines=max_lines, is_next_ready=source.is_next_ready):
+            found = translator.translate_n_best(
+                block,
+                n_best=n_best,
+                progress=lambda done, before=num_done: show_done(before + done),  # type: ignore[misc]
+                **options,
+            )
+            render = FORMATS[output_format]
+            target.write("".join(render(number, best) for number, best in enumerate(found, start=num_done)))
+            num_done += len(block)
+            show_done(num_done)
 
 
-def check_format(output_format: str, n_best: int) -> None:
+def check_format(output_format: Format, n_best: int) -> None:
     """Refuses a number of hypotheses that a format can't hold.
 
     Raises:
@@ -182,7 +267,7 @@ def _jsonl(_: int, hypotheses: Sequence[Hypothesis]) -> str:
     return json.dumps({"translations": found}, ensure_ascii=False) + "\n"
 
 
-FORMATS: dict[str, Callable[[int, Sequence[Hypothesis]], str]] = {"text": _text, "jsonl": _jsonl, "moses": _moses}
+FORMATS: dict[Format, Callable[[int, Sequence[Hypothesis]], str]] = {"text": _text, "jsonl": _jsonl, "moses": _moses}
 """From the number of a line, from 0, and its hypotheses, best first, to lines of output.
 
 `text`: the best translation. `jsonl`: an object for each line of the input,

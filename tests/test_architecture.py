@@ -69,7 +69,9 @@ MAY_IMPORT = {
     "nmt.console": "nmt.files nmt.terminal",
     "nmt.stream": "nmt.errors nmt.text nmt.decoding.translator",
     "nmt.held_out": "nmt.errors nmt.config nmt.corpora nmt.text",
-    "nmt.repl": "nmt.errors nmt.config nmt.terminal nmt.console nmt.loading nmt.decoding nmt.attention_table nmt.plotting",
+    "nmt.repl": (
+        "nmt.errors nmt.config nmt.terminal nmt.console nmt.loading nmt.decoding nmt.attention_table nmt.plotting"
+    ),
     "nmt.cli": "nmt",
     "nmt.__main__": "nmt.cli",
     "nmt": "nmt.errors nmt.config nmt.model nmt.text.tokenizer nmt.decoding.translator nmt.loading",

@@ -107,11 +107,11 @@ class TokenizedCorpus:
 
     def source(self, index: int) -> NDArray[np.int32]:
         """Returns the piece ids of one source sentence."""
-        return self.source_ids[self.source_offsets[index] : self.source_offsets[index + 1]].astype(np.int32)
+        return _row(self.source_ids, self.source_offsets, index)
 
     def target(self, index: int) -> NDArray[np.int32]:
         """Returns the piece ids of one target sentence."""
-        return self.target_ids[self.target_offsets[index] : self.target_offsets[index + 1]].astype(np.int32)
+        return _row(self.target_ids, self.target_offsets, index)
 
     @property
     def source_lengths(self) -> NDArray[np.int64]:
@@ -122,6 +122,11 @@ class TokenizedCorpus:
     def target_lengths(self) -> NDArray[np.int64]:
         """(N,) pieces of each target sentence."""
         return np.diff(self.target_offsets)
+
+
+def _row(ids: NDArray[Any], offsets: NDArray[np.int64], index: int) -> NDArray[np.int32]:
+    index = range(len(offsets) - 1)[index]  # counts from the end too, and refuses what is outside
+    return ids[offsets[index] : offsets[index + 1]].astype(np.int32)
 
 
 class _FlatRows:

@@ -27,7 +27,6 @@ from nmt.model import Seq2Seq
 from nmt.text.lines import single_line
 from nmt.text.special import BOS_ID, EOS_ID
 from nmt.text.tokenizer import Tokenizer
-from nmt.training.losses import cross_entropy
 
 logger = logging.getLogger(__name__)
 
@@ -301,7 +300,8 @@ class Translator:
     def _force(self, source_ids: Tensor, target_ids: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         hidden, weights = self.model.teacher_force(source_ids, target_ids)
         logits = self.model.readout.logits(hidden, self.model.target_embedding.embeddings)
-        return -cross_entropy(labels, logits).negative_log_likelihood, weights
+        log_probs = ops.log_softmax(ops.cast(logits, "float32"))
+        return ops.squeeze(ops.take_along_axis(log_probs, ops.expand_dims(labels, -1), axis=-1), -1), weights
 
 
 def _batches(parts: Sequence[_Part], size: int) -> Iterator[list[int]]:

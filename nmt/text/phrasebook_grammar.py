@@ -252,14 +252,15 @@ def together(*pairs: Pair) -> Pair:
     return _join(*(english for english, _ in pairs)), _join(*(french for _, french in pairs))
 
 
-# A following word that elides: a vowel or a mute h. The h of "haricot", "hall" and "huit" is aspirated.
-_VOWEL = r"(?=(?!haricot|hall|huit|onze)[aeiouhàâéèêîôûœ]|y )"
+# The next word begins with a vowel or a mute h. The h of "haricot", "hall" and "huit" is aspirated.
+_VOWEL = r"(?=(?!haricot|hall|huit|onze)[aeiouhàâéèêîôûœAE]|y )"
 _BEFORE_VOWEL = re.compile(rf"\w+/(\w+) {_VOWEL}")
-_ELISION = re.compile(rf"(?<![\w'-])(je|me|le|la|de|ne|que|ce) {_VOWEL}")
-_CONTRACTION = re.compile(r"(?<![\w-])(de|à) (les?) ")
-_CONTRACTED = {"de le": "du ", "de les": "des ", "à le": "au ", "à les": "aux "}
-_AN = re.compile(r"\b([Aa]) (?=(?!university|euro)[aeiou])")
-_START = re.compile(r"(?:^|[.?!] )\w")
+_OTHERWISE = re.compile(r"(\w+)/\w+")
+_ELISION = re.compile(rf"(?<![\w'-])(?:(j|m|l|d|n|qu|c)e {_VOWEL}|(l)a {_VOWEL}|(s)i (?=ils?\b))")
+_CONTRACTION = re.compile(r"(?<![\w-])(?:de|à) les? ")
+_CONTRACTED = {"de le ": "du ", "de les ": "des ", "à le ": "au ", "à les ": "aux "}
+_AN = re.compile(r"\ba (?=[aeiou])")
+_START = re.compile(r"(?:^|[.?] )\w")
 
 
 def sew(pair: Pair) -> Pair:
@@ -271,10 +272,9 @@ def sew(pair: Pair) -> Pair:
     ('Is it an old hotel?', "Est-ce un vieil hôtel ? Je n'ai pas vu le jardin de l'hôtel.")
     """
     english, french = pair
-    english = _AN.sub(r"\1n ", english)
-    french = _BEFORE_VOWEL.sub(r"\1 ", french)
-    french = re.sub(r"(\w+)/\w+", r"\1", french)
-    french = _ELISION.sub(lambda match: match[1][:-1] + "'", french)
-    french = re.sub(r"\b(s)i (?=ils? )", r"\1'", french)
-    french = _CONTRACTION.sub(lambda match: _CONTRACTED[f"{match[1]} {match[2]}"], french)
+    english = _AN.sub("an ", english)
+    if "/" in french:
+        french = _OTHERWISE.sub(r"\1", _BEFORE_VOWEL.sub(r"\1 ", french))
+    french = _ELISION.sub(lambda match: f"{match[match.lastindex or 0]}'", french)
+    french = _CONTRACTION.sub(lambda match: _CONTRACTED[match[0]], french)
     return _START.sub(lambda match: match[0].upper(), english), _START.sub(lambda match: match[0].upper(), french)

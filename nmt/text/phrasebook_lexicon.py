@@ -149,7 +149,6 @@ shirt/shirts         | chemise/chemises                 | f | goods
 dress/dresses        | robe/robes                       | f | goods
 -/shoes              | -/chaussures                     | f | belonging goods seat
 -/gloves             | -/gants                          | m | belonging goods
--/glasses            | -/lunettes                       | f | belonging fragile
 bicycle/bicycles     | vélo/vélos                       | m | goods
 car/cars             | voiture/voitures                 | f | goods seat
 map/maps             | plan/plans                       | m | fetched
@@ -158,9 +157,7 @@ towel/towels         | serviette/serviettes             | f | amenity household 
 blanket/blankets     | couverture/couvertures           | f | amenity household fetched
 pillow/pillows       | oreiller/oreillers               | m | amenity household fetched
 plate/plates         | assiette/assiettes               | f | amenity household fragile fetched
-glass/-              | verre/-                          | m | amenity household fragile fetched
-knife/knives         | couteau/couteaux                 | m | amenity household fetched
-lamp/lamps           | lampe/lampes                     | f | amenity fragile
+glass/glasses        | verre/verres                     | m | amenity household fragile fetched
 bed/beds             | lit/lits                         | m | household seat
 room/rooms           | chambre/chambres                 | f | household seat
 chair/chairs         | chaise/chaises                   | f | amenity household seat fragile
@@ -178,7 +175,6 @@ pharmacy/-           | pharmacie/-                      | f | place venue
 hospital/-           | hôpital/-                        | m | place venue
 airport/-            | aéroport/-                       | m | place venue
 library/-            | bibliothèque/-                   | f | place venue sight
-university/-         | université/-                     | f | place venue sight
 theatre/theatres     | théâtre/théâtres                 | m | place venue sight
 swimming pool/-      | piscine/-                        | f | place venue sight
 post office/-        | poste/-                          | f | place venue
@@ -189,40 +185,38 @@ bridge/bridges       | pont/ponts                       | m | place sight
 park/parks           | parc/parcs                       | m | place sight
 square/squares       | place/places                     | f | place sight
 beach/beaches        | plage/plages                     | f | place sight
-bread/-              | pain/-                           | m | food
-cheese/-             | fromage/-                        | m | food
-meat/-               | viande/-                         | f | food
-fish/-               | poisson/-                        | m | food
-soup/-               | soupe/-                          | f | food
-salad/-              | salade/-                         | f | food
-rice/-               | riz/-                            | m | food
-ice cream/-          | glace/-                          | f | food
+bread/-              | pain/-                           | m | food dish
+cheese/-             | fromage/-                        | m | food dish
+meat/-               | viande/-                         | f | food dish warm
+fish/-               | poisson/-                        | m | food dish warm
+soup/-               | soupe/-                          | f | food dish warm
+salad/-              | salade/-                         | f | food dish
+rice/-               | riz/-                            | m | food dish warm
+ice cream/-          | glace/-                          | f | food dessert
 oil/-                | huile/-                          | f | ingredient
 butter/-             | beurre/-                         | m | ingredient
 salt/-               | sel/-                            | m | ingredient
 sugar/-              | sucre/-                          | m | ingredient
--/eggs               | -/œufs                           | m | food
--/beans              | -/haricots                       | m | food
--/apples             | -/pommes                         | f | food
--/oranges            | -/oranges                        | f | food
-water/-              | eau/-                            | f | drink
-coffee/-             | café/-                           | m | drink
-tea/-                | thé/-                            | m | drink
-milk/-               | lait/-                           | m | drink
+-/eggs               | -/œufs                           | m | food dish
+-/beans              | -/haricots                       | m | food dish
+-/apples             | -/pommes                         | f | food dessert
+-/oranges            | -/oranges                        | f | food dessert
+water/-              | eau/-                            | f | drink warm
+coffee/-             | café/-                           | m | drink warm dessert
+tea/-                | thé/-                            | m | drink warm dessert
+milk/-               | lait/-                           | m | drink warm
 wine/-               | vin/-                            | m | drink
 beer/-               | bière/-                          | f | drink
 brother/-            | frère/-                          | m | family
 sister/sisters       | sœur/sœurs                       | f | family
 father/-             | père/-                           | m | family
 mother/-             | mère/-                           | f | family
-husband/-            | mari/-                           | m | family
-wife/-               | femme/-                          | f | family
-son/-                | fils/-                           | m | family
-daughter/-           | fille/-                          | f | family
-uncle/-              | oncle/-                          | m | family
-aunt/-               | tante/-                          | f | family
--/children           | -/enfants                        | m | family
--/parents            | -/parents                        | m | family
+husband/-            | mari/-                           | m | family close
+wife/-               | femme/-                          | f | family close
+son/-                | fils/-                           | m | family close
+daughter/-           | fille/-                          | f | family close
+-/children           | -/enfants                        | m | family close
+-/parents            | -/parents                        | m | family close
 man/-                | homme/-                          | m | stranger passer-by
 woman/-              | femme/-                          | f | stranger passer-by
 waiter/-             | serveur/-                        | m | stranger
@@ -242,7 +236,7 @@ grey        | -                | gris grise gris grises                      | a
 yellow      | -                | jaune jaune jaunes jaunes                   | after  | colour
 big         | bigger           | grand grande grands grandes                 | before | goods sight fault
 small       | smaller          | petit petite petits petites                 | before | goods sight fault
-new         | -                | nouveau/nouvel nouvelle nouveaux nouvelles  | before | goods sight
+new         | -                | nouveau/nouvel nouvelle nouveaux nouvelles  | before | novelty
 old         | older            | vieux/vieil vieille vieux vieilles          | before | goods sight trait fault
 beautiful   | more beautiful   | beau/bel belle beaux belles                 | before | goods sight merit
 expensive   | more expensive   | cher chère chers chères                     | after  | goods fault
@@ -253,19 +247,19 @@ heavy       | heavier          | lourd lourde lourds lourdes                 | a
 comfortable | more comfortable | confortable confortable confortables confortables | after | seat
 clean       | cleaner          | propre propre propres propres               | after  | household
 dirty       | dirtier          | sale sale sales sales                       | after  | household
-broken      | -                | cassé cassée cassés cassées                 | after  | fragile
-open        | -                | ouvert ouverte ouverts ouvertes             | after  | venue
-closed      | -                | fermé fermée fermés fermées                 | after  | venue
-hot         | -                | chaud chaude chauds chaudes                 | after  | food drink
-cold        | -                | froid froide froids froides                 | after  | food drink
+broken      | -                | cassé cassée cassés cassées                 | after  | fragile absolute
+open        | -                | ouvert ouverte ouverts ouvertes             | after  | venue absolute
+closed      | -                | fermé fermée fermés fermées                 | after  | venue absolute
+hot         | -                | chaud chaude chauds chaudes                 | after  | warm
+cold        | -                | froid froide froids froides                 | after  | warm
 good        | -                | bon bonne bons bonnes                       | before | food drink
-salty       | -                | salé salée salés salées                     | after  | food
-sweet       | -                | sucré sucrée sucrés sucrées                 | after  | food drink
+salty       | -                | salé salée salés salées                     | after  | dish
+sweet       | -                | sucré sucrée sucrés sucrées                 | after  | dessert
 tired       | -                | fatigué fatiguée fatigués fatiguées         | after  | state
 happy       | happier          | heureux heureuse heureux heureuses          | after  | state trait
 sad         | sadder           | triste triste tristes tristes               | after  | state upset
 sick        | -                | malade malade malades malades               | after  | state
-ready       | -                | prêt prête prêts prêtes                     | after  | state
+ready       | -                | prêt prête prêts prêtes                     | after  | state absolute
 busy        | busier           | occupé occupée occupés occupées             | after  | state
 worried     | -                | inquiet inquiète inquiets inquiètes         | after  | state upset
 tall        | taller           | grand grande grands grandes                 | before | trait

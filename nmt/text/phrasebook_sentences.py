@@ -304,11 +304,12 @@ def how_to_get(opening: Pair, subject: Phrase, place: Phrase, means: Pair) -> Pa
     return _question(opening, clause(subject, VERBS["get"], Tense.CAN, rest, question=("how", "comment")))
 
 
-def direct(step: Pair, landmark: Pair, second_step: Pair) -> Pair:
+def direct(route: tuple[Pair, Pair], landmark: Pair) -> Pair:
     """Turn left after the bridge, then take the second street on the right."""
-    if second_step == NOTHING:
-        return _statement(step, landmark)
-    return _statement(_comma(step, landmark), ("then", "puis"), second_step)
+    first, second = route
+    if second == NOTHING:
+        return _statement(first, landmark)
+    return _statement(_comma(first, landmark), ("then", "puis"), second)
 
 
 def what_time(subject: Phrase, verb: Verb) -> Pair:

@@ -118,27 +118,32 @@ def _counted(words: Sequence[Noun]) -> tuple[Pair, ...]:
 
 
 def _degrees(words: Iterable[Adjective | Pair], *degrees: str) -> tuple[State, ...]:
+    """Returns each word in each of the degrees, but nothing "very closed"."""
     known = {"": ("{}", "{}"), "very": ("very {}", "très {}"), "too": ("too {}", "trop {}")}
     known |= {"enough": ("{} enough", "assez {}"), "today": ("{} today", "{} aujourd'hui")}
-    return tuple(State(word, known[degree]) for word in words for degree in degrees)
+    return tuple(
+        State(word, known[degree])
+        for word, degree in product(words, degrees)
+        if degree in ("", "today") or not (isinstance(word, Adjective) and "absolute" in word.tags)
+    )
 
 
-def _descriptions(determiners: Sequence[Determiner], words: Sequence[Noun]) -> tuple[tuple[Phrase, State], ...]:
-    """Returns each thing with what can be said of it, in the degrees that the adjective has."""
-    described = []
-    for determiner, noun in product(determiners, words):
-        absolute = _degrees(adjectives(*noun.tags & {"venue", "fragile"}), "")
-        gradable = _degrees(adjectives(*noun.tags - {"venue", "fragile"}), "", "very", "too", "enough")
-        described += [(noun_phrase(determiner, noun), state) for state in absolute + gradable]
-    return tuple(described)
+def _descriptions(determiners: Sequence[Determiner], *tags: str) -> tuple[tuple[Phrase, State], ...]:
+    """Returns each thing with what can be said of it."""
+    return tuple(
+        (noun_phrase(determiner, noun), state)
+        for determiner, noun in product(determiners, nouns(*tags))
+        for state in _degrees(adjectives(*noun.tags), "", "very", "too", "enough")
+    )
 
 
 def _described(determiner: Determiner, words: Iterable[Noun], *kinds: str) -> tuple[Phrase, ...]:
-    return tuple(noun_phrase(determiner, noun, adjective) for noun in words for adjective in adjectives(*kinds))
+    """Returns each noun with each adjective of the kinds, by default of all that can be said of it."""
+    return tuple(noun_phrase(determiner, noun, word) for noun in words for word in adjectives(*(kinds or noun.tags)))
 
 
 def _small_red(words: Iterable[Noun]) -> tuple[Phrase, ...]:
-    looks = [adjective for adjective in adjectives("goods") if adjective.before]
+    looks = [adjective for adjective in adjectives("goods", "novelty") if adjective.before]
     return tuple(noun_phrase(A, noun, *chosen) for noun in words for chosen in product(looks, adjectives("colour")))
 
 
@@ -185,9 +190,9 @@ def _weather(tense: Tense, *details: Iterable[Pair]) -> tuple[Predicate, ...]:
 # --- What fills the slots ---------------------------------------------------------------------------------------------
 
 STRANGERS = _phrases([THE], nouns("stranger"))
-SPEAKERS = (*PRONOUNS, *_phrases([MY], nouns("family")), *STRANGERS)
-FEW = (*PRONOUNS, *STRANGERS)
-ASKED = (YOU, HE, SHE, WE, THEY, *_phrases([YOUR], nouns("family")), *STRANGERS)
+FAMILY = (*PRONOUNS, *_phrases([MY], nouns("family")))
+SPEAKERS, FEW = (*FAMILY, *STRANGERS), (*PRONOUNS, *STRANGERS)
+ASKED = (YOU, HE, SHE, WE, THEY, *_phrases([YOUR], nouns("close")))
 THIRD_PARTIES = (ME, HE, SHE, WE, THEY)
 BELONGINGS, GOODS, FETCHED, AMENITIES = (nouns(tag) for tag in ("belonging", "goods", "fetched", "amenity"))
 PLACES, VENUES, SIGHTS = (nouns(tag, plural=False) for tag in ("place", "venue", "sight"))
@@ -210,24 +215,27 @@ SINCE = (
     *((f"for {english} days", f"depuis {french} jours") for english, french in NUMBERS),
 )
 THE_PLACES, HANDED = _phrases([THE], PLACES), _phrases([THE, A, MY], FETCHED)
+SERVED = (*HANDED, *_described(THIS, GOODS, "colour"), *_described(A, nouns("amenity"), "household", "seat"))
 THE_BELONGINGS, A_SERVICE = _said(_phrases([THE], BELONGINGS)), _said(_phrases([A], FETCHED))
+A_GOOD_SERVICE = _said(_described(A, nouns("household", "seat"), "household", "seat"))
+SERVINGS = _said(_described(SOME, nouns("food", "drink")))
 NO_THINGS = _said(_phrases([NOT_A], (*FETCHED, *nouns("belonging", plural=True))))
 
 ERRANDS = _predicates("find: past can, lose: past, look for: present past, take: past future", THE_BELONGINGS)
 SHOPPING = _predicates(
-    "buy: past future want, sell: past, look for: present", _said(_described(A, GOODS, "colour", "goods"))
+    "buy: past future want, sell: past, look for: present", _said(_described(A, GOODS, "colour", "goods", "novelty"))
 )
 CHOICES = _predicates("buy: past want, choose: past", _said(_small_red(GOODS)))
-TOURS = _predicates("visit: past future want", _said(_described(THE, SIGHTS, "sight")))
+TOURS = _predicates("visit: past future want", _said(_described(THE, (*SIGHTS, *nouns("sight", plural=True)), "sight", "novelty")))
 LACKS = _predicates("have: present, want: present, buy: past", NO_THINGS)
 NEEDS = tuple(
     Predicate(VERBS["need"], Tense.PRESENT, (english, f"besoin de {french}"))
-    for english, french in A_SERVICE + _counted(nouns("amenity", plural=True))
+    for english, french in A_SERVICE + A_GOOD_SERVICE + _counted(nouns("amenity", plural=True))
 )
 TRIPS = _predicates("go: past, go back: past", TO_VENUES, (NOTHING, *lexicon.PAST_TIMES)) + _predicates(
     "arrive: past, stay: past", AT_VENUES, (NOTHING, *lexicon.PAST_TIMES)
 )
-PLANS = _predicates("stay: future", AT_VENUES) + _predicates("go back: future", TO_VENUES)
+PLANS = _predicates("stay: future", AT_VENUES) + _predicates("go back: present", TO_VENUES)
 INTENTIONS = _predicates("go: present, go back: future must want", TO_VENUES, (NOTHING, *lexicon.FUTURE_TIMES))
 HABITS = _predicates("work: habit", AT_VENUES, EVERY_DAY) + _predicates("go: habit", TO_VENUES, EVERY_DAY)
 TRAVELS = (
@@ -245,11 +253,7 @@ AGES = tuple(
 )
 LANGUAGES = _predicates("speak: habit", lexicon.LANGUAGES)
 SPOTS = tuple(Predicate(VERBS["be"], Tense.PRESENT, spot) for spot in lexicon.SPOTS)
-WEATHER = (
-    *_weather(Tense.PRESENT, IN_CITIES, (("today", "aujourd'hui"), ("now", "maintenant"))),
-    *_weather(Tense.PAST, IN_CITIES, lexicon.PAST_TIMES),
-    *_weather(Tense.FUTURE, IN_CITIES, lexicon.FUTURE_TIMES),
-)
+SOMEWHERE, NOW = (NOTHING, *IN_CITIES), (NOTHING, ("today", "aujourd'hui"))
 MEETINGS = _usages(
     "know: present, see: past, hear: past, understand: present, help: past future, thank: past, wait for: present"
 )
@@ -263,6 +267,7 @@ MYSTERIES = _predicates("look for: present, want: present, buy: future", (NOTHIN
 PREFERENCES = _usages("prefer: present, choose: past, want: present, buy: past")
 QUANTITIES = _usages("need: present, want: present, have: present, buy: past, lose: past")
 HUNGRY, TIRED = _degrees(lexicon.FEELINGS, "", "very"), _degrees(adjectives("state"), "", "very", "today")
+THINGS = _descriptions([THE, THIS], "belonging", "goods", "sight", "household", "seat", "food", "drink")
 CLOSED = tuple(
     State(adjective, (f"{{}} on {english}s", f"{{}} le {french}"))
     for adjective in adjectives("venue")
@@ -308,6 +313,7 @@ STEPS = (
     ),
 )
 LANDMARKS = _said(THE_PLACES, "after", "après") + _said(THE_PLACES, "before", "avant")
+ROUTES = (*((step, NOTHING) for step in STEPS), *product(STEPS[:3], STEPS), *product(STEPS[3:], STEPS[:2]))
 WISHES = (
     (("I would like", "je voudrais"), Mood.STATEMENT),
     (("I'd like", "je voudrais"), Mood.STATEMENT),
@@ -317,7 +323,9 @@ WISHES = (
 )
 WISHED = (
     *_said(_phrases([SOME], nouns("food", "drink", "ingredient"))),
+    *SERVINGS,
     *A_SERVICE,
+    *A_GOOD_SERVICE,
     *((f"a room for {english} nights", f"une chambre pour {french} nuits") for english, french in NUMBERS),
     *(together(tickets, city) for tickets, city in product(_counted(nouns("ticket", plural=True)), FOR_CITIES)),
 )
@@ -328,23 +336,26 @@ def _template(build: Callable[..., Pair], *slots: Sequence[Any]) -> Template:
 
 
 TEMPLATES = (
-    _template(sentences.say, SPEAKERS, ERRANDS, ASSERTED),  # My sister didn't find the key.
+    _template(sentences.say, FEW, ERRANDS, ASSERTED),  # My sister didn't find the key.
     _template(sentences.say, FEW, SHOPPING, SAID),  # The doctor is looking for an old umbrella.
     _template(sentences.say, PRONOUNS, CHOICES, SAID),  # She bought a small black bag.
-    _template(sentences.say, SPEAKERS, TOURS, SAID),  # We are going to visit the old castle.
-    _template(sentences.say, SPEAKERS, _meals(SOME), SAID),  # My wife drank some tea.
-    _template(sentences.say, SPEAKERS, _meals(NOT_ANY), DENIED),  # The tourists don't want any bread.
-    _template(sentences.say, SPEAKERS, LACKS, DENIED),  # They don't have an umbrella.
-    _template(sentences.say, SPEAKERS, NEEDS, SAID),  # I need three blankets.
+    _template(sentences.say, FEW, TOURS, SAID),  # We are going to visit the old castle.
+    _template(sentences.say, FEW, _meals(SOME), SAID),  # The woman drank some tea.
+    _template(sentences.say, FEW, _meals(NOT_ANY), DENIED),  # The tourists don't want any bread.
+    _template(sentences.say, FEW, _predicates("order: past, want: present", SERVINGS), SAID),  # I ordered some cold milk.
+    _template(sentences.say, FEW, LACKS, DENIED),  # They don't have an umbrella.
+    _template(sentences.say, FEW, NEEDS, SAID),  # I need three blankets.
     _template(sentences.say, SPEAKERS, TRIPS, ASSERTED),  # My mother went to the bank yesterday.
-    _template(sentences.say, SPEAKERS, INTENTIONS, SAID),  # He must go back to the hotel tomorrow.
+    _template(sentences.say, FEW, INTENTIONS, SAID),  # He must go back to the hotel tomorrow.
     _template(sentences.say, SPEAKERS, HABITS, SAID),  # My brother works at the museum every Monday.
     _template(sentences.say, SPEAKERS, TRAVELS, SAID),  # My sisters left for Geneva on Monday.
-    _template(sentences.say, SPEAKERS, PUNCTUAL, SAID),  # We arrived at half past eight.
-    _template(sentences.say, SPEAKERS, AGES, SAID),  # My daughter is eight years old.
-    _template(sentences.say, SPEAKERS, LANGUAGES, ASSERTED),  # My father doesn't speak French.
+    _template(sentences.say, FEW, PUNCTUAL, SAID),  # We arrived at half past eight.
+    _template(sentences.say, FAMILY, AGES, SAID),  # My daughter is eight years old.
+    _template(sentences.say, FEW, LANGUAGES, ASSERTED),  # The waiter doesn't speak French.
     _template(sentences.say, ASKED, (*LANGUAGES, *AGES), ASKING),  # Does your wife speak Italian?
-    _template(sentences.say, (IT,), WEATHER, IN_ANY_MOOD),  # Is it going to rain in Paris tomorrow?
+    _template(sentences.say, (IT,), _weather(Tense.PRESENT, SOMEWHERE, NOW), IN_ANY_MOOD),  # It isn't hot in Paris.
+    _template(sentences.say, (IT,), _weather(Tense.PAST, SOMEWHERE, lexicon.PAST_TIMES), IN_ANY_MOOD),
+    _template(sentences.say, (IT,), _weather(Tense.FUTURE, SOMEWHERE, lexicon.FUTURE_TIMES), IN_ANY_MOOD),
     _template(sentences.say, _described(THIS, GOODS, "colour", "goods"), PRICES, SAID),  # These shoes cost ten euros.
     _template(sentences.say, _vehicles(FOR_CITIES), DEPARTURES, SAID),  # The train for Lyon leaves at noon.
     _template(sentences.say, _vehicles(FROM_CITIES), ARRIVALS, SAID),  # The plane from Rome arrives at five o'clock.
@@ -355,14 +366,14 @@ TEMPLATES = (
     _template(sentences.describe, SPEAKERS, (*TIRED, *HUNGRY), ASSERTED),
     _template(sentences.describe, ASKED, (*TIRED, *HUNGRY), ASKING),  # Is your son hungry?
     _template(sentences.describe, _phrases([THE], VENUES), CLOSED, ASSERTED),  # The museum is closed on Mondays.
-    _template(sentences.describe_thing, _descriptions([THE, THIS], nouns("belonging", "goods", "sight", "household", "seat", "food", "drink")), IN_ANY_MOOD),
+    _template(sentences.describe_thing, THINGS, IN_ANY_MOOD),
     _template(sentences.ask_why, ASKED, (*TIRED, *HUNGRY)),
     _template(sentences.ache, SPEAKERS, lexicon.ACHES, (NOTHING, *SINCE)),
     _template(sentences.if_state, SPEAKERS, _degrees((*adjectives("state"), *lexicon.FEELINGS), ""), PLANS),
     _template(sentences.if_weather, _weather(Tense.HABIT), (NOTHING, *lexicon.FUTURE_TIMES[:2]), FEW, PLANS),
     _template(sentences.meet, _meetings(PRONOUNS), MEETINGS, ASSERTED),
     _template(sentences.give, _meetings(THIRD_PARTIES), GIFTS, _phrases([A], nouns("fetched", "goods"))),
-    _template(sentences.serve, HAND_OVER, THIRD_PARTIES, HANDED + _described(THIS, GOODS, "colour", "goods")),
+    _template(sentences.serve, HAND_OVER, THIRD_PARTIES, SERVED),
     _template(sentences.command, HAND_OVER, THIRD_PARTIES, HANDED),
     _template(sentences.forbid, HAND_OVER, THIRD_PARTIES, _phrases([THE, MY], FETCHED)),
     _template(sentences.missing, _phrases([THE, MY, YOUR], BELONGINGS), SPEAKERS, EVENTS),
@@ -376,7 +387,7 @@ TEMPLATES = (
     _template(sentences.exist, NEIGHBOURS, IN_ANY_MOOD),
     _template(sentences.where_is, OPENINGS, PLACES, (False, True)),
     _template(sentences.how_to_get, OPENINGS, (ME, WE), THE_PLACES, MEANS),
-    _template(sentences.direct, STEPS, LANDMARKS, (NOTHING, *STEPS)),
+    _template(sentences.direct, ROUTES, LANDMARKS),
     _template(sentences.what_time, _vehicles(FOR_CITIES), [VERBS["leave"]]),
     _template(sentences.what_time, _vehicles(FROM_CITIES), [VERBS["arrive"]]),
     _template(sentences.what_time, _phrases([THE], VENUES), [VERBS["open"], VERBS["close"]]),

@@ -27,8 +27,9 @@ from nmt.run_dir import RunDirectory
 from nmt.terminal import printable
 from nmt.text.corpus import SentencePair
 from nmt.text.filters import PairFilter
+from nmt.text.lines import single_line
 from nmt.text.tokenizer import Tokenizer, train_tokenizer
-from nmt.training.callbacks import Clock, Display, EpochEnd, duration
+from nmt.training.callbacks import Clock, Display, EpochEnd, duration, peak_memory_gb
 from nmt.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from nmt.training.objective import Objective
 from nmt.training.optimizers import build_optimizer
@@ -183,6 +184,7 @@ class _Run:
             "learning_rate": learning_rate,
             "gradient_norm": float(self.optimizer.gradient_norm),
             "tokens_per_second": self.clock.tokens_per_second,
+            "peak_memory_gb": peak_memory_gb(),
             "validation_loss": validation.loss,
             "validation_perplexity": validation.perplexity,
             **{name: score.score for name, score in validation.scores.items()},
@@ -259,12 +261,24 @@ class _Run:
             return
         translator = load(self.run_dir.best)
         translations = [one.text for one in translator.translate([pair.source for pair in test_pairs])]
-        result = report.evaluate(translations, [pair.target for pair in test_pairs], metrics=("bleu", "chrf"))
-        files.write_text(self.run_dir.path / "test.json", result.to_json())
+        references = [pair.target for pair in test_pairs]
+        folder = self.run_dir.path / "test"
+        hypotheses_path, reference_path = folder / "hypotheses.txt", folder / "references.txt"
+        result = report.evaluate(
+            translations,
+            references,
+            metrics=("bleu", "chrf"),
+            hypotheses_name=str(hypotheses_path),
+            reference_name=str(reference_path),
+        )
+        with files.new_folder(folder) as temporary:
+            # One line a sentence, also where a reference holds a line break.
+            files.write_text(temporary / hypotheses_path.name, "".join(f"{line}\n" for line in translations))
+            files.write_text(temporary / reference_path.name, "".join(f"{single_line(line)}\n" for line in references))
+            files.write_text(temporary / "report.json", result.to_json())
         for number in range(min(NUM_TEST_SAMPLES, len(test_pairs))):
             _log_sample(test_pairs[number], translations[number])
         logger.info("test corpora, %s sentences:\n%s", f"{len(test_pairs):,}", result.to_text())
-        logger.info("try it:  nmt repl %s", self.run_dir.path)
 
 
 def _optimizer(training: TrainingConfig) -> keras.optimizers.Optimizer:

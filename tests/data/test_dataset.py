@@ -30,31 +30,6 @@ def three_pieces_at_most():
     return PairFilter(max_length_pieces=3, max_length_ratio=9.0, drop_duplicates=True)
 
 
-def encode(self, lines):
-    self.chunk_sizes.append(len(lines))
-    return [[int(word) for word in line.split()] for line in lines]
-
-
-class LengthFilter:
-    """Leaves out blank sides and pairs with a side of more than three pieces; counts both."""
-
-    def __init__(self):
-        self.num_blank = self.num_long = 0
-
-    def keeps_text(self, pair):
-        keeps = bool(pair.source.strip() and pair.target.strip())
-        self.num_blank += not keeps
-        return keeps
-
-    def keeps_lengths(self, num_source_pieces, num_target_pieces):
-        keeps = max(num_source_pieces, num_target_pieces) <= 3
-        self.num_long += not keeps
-        return keeps
-
-    def report(self):
-        return f"left out {self.num_blank} blank, {self.num_long} long"
-
-
 def encode(pairs, pair_filter=None, vocabulary_size=1000):
     tokenizer = NumberTokenizer(vocabulary_size)
     return TokenizedCorpus.from_pairs([SentencePair(*pair) for pair in pairs], tokenizer, tokenizer, pair_filter)
@@ -84,6 +59,9 @@ class TestTokenizedCorpus:
         assert corpus.source_lengths.tolist() == [2, 0, 1, 4, 1]
         assert corpus.target_lengths.tolist() == [1, 1, 3, 1, 1]
         assert corpus.pair_numbers.tolist() == [1, 2, 3, 4, 5]
+        assert (corpus.source(-1).tolist(), corpus.target(-1).tolist()) == ([18], [27])
+        with pytest.raises(IndexError):
+            corpus.source(5)
         assert repr(corpus) == "TokenizedCorpus(5 pairs, 8 + 7 pieces)"
 
     def test_the_filter_leaves_out_and_counts(self):
