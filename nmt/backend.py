@@ -1,4 +1,4 @@
-"""The one place where the three backends differ: looping over time and compiling a function.
+"""The one place where the three backends differ: looping over time, compiling a function, sparse gradients.
 
 Everything else in the package is written once with `keras.ops`. This module knows Keras and its backends, nothing of
 layers, search or text.
@@ -109,6 +109,20 @@ def compiled(function: Callable[..., Structure], variables: list[keras.Variable]
     import torch
 
     return torch.inference_mode()(function)  # type: ignore[no-any-return]
+
+
+def dense(gradient: Tensor) -> Tensor:
+    """Returns a gradient as an ordinary tensor.
+
+    TensorFlow's gradient of an embedding is a `tf.IndexedSlices`, in which a row that was looked up twice stands twice:
+    its norm, and the squares that Adam keeps, would be those of the two parts. `keras.ops.convert_to_tensor` leaves it so
+    (3.15.1).
+    """
+    if library_name() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.convert_to_tensor(gradient)
+    return gradient
 
 
 def library_name() -> str:

@@ -1,4 +1,4 @@
-"""The commands: what each takes, and which part of the package does it. No logic of its own.
+"""The commands: which part of the package does what each is asked for. No logic of its own.
 
 Everything but Typer is imported inside the commands, each only what it needs: Keras alone takes seconds, and `--help`
 or a misspelt option should be answered at once. Errors that a person can mend end here as one message and a status.
@@ -6,14 +6,351 @@ or a misspelt option should be answered at once. Errors that a person can mend e
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperCommand
+
+from nmt import cli_options, console, startup
+from nmt.errors import InputError, NMTError
+from nmt.terminal import printable
 
 if TYPE_CHECKING:
-    pass
+    from nmt.decoding.translator import Translator
 
-_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+
+class _ManyWords(TyperCommand):
+    """A command that reads `--metrics bleu chrf` as `--metrics bleu --metrics chrf`, and so for all that may repeat."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        repeatable = {name for one in self.params if getattr(one, "multiple", False) for name in one.opts}
+        words: list[str] = []
+        option = ""
+        for word in args:
+            if word.startswith("-"):
+                option = word if word in repeatable else ""
+            elif option and words[-1] != option:
+                words.append(option)
+            words.append(word)
+        return super().parse_args(ctx, words)
 
 
 def _examples(*lines: str) -> str:
-    """Returns an epilog with one command a line; Typer joins lines that no blank line parts."""
-    return "[bold]Examples[/]\n\n" + "\n\n".join(f"  {line}" for line in lines)
+    return "\n".join(["[bold]Examples[/bold]", *lines])
+
+
+app = typer.Typer(
+    name="nmt",
+    help="Train, use and measure small neural machine translation models of your own.",
+    epilog=_examples(
+        "nmt train configs/quickstart.yaml          a first model, English to French, in minutes",
+        "nmt repl runs/quickstart                   type sentences, read their translations",
+        "nmt translate runs/quickstart < in > out   one line out for each line in",
+        "nmt translate --help                       what a command takes, with examples",
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_tokenizer = typer.Typer(no_args_is_help=True)
+_plot = typer.Typer(no_args_is_help=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs a command and ends the process with its status.
+
+    Args:
+        arguments: The words after `nmt`; by default those of the process.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    startup.choose_log_level(show_all=debug)
+    with console.log_to_screen(logging.DEBUG if debug else logging.INFO):
+        try:
+            app([word for word in words if word != "--debug"], prog_name="nmt")
+        except NMTError as error:
+            if debug:
+                traceback.print_exc()
+            console.show(str(error), "error")
+            sys.exit(error.exit_status)
+        except KeyboardInterrupt:  # Typer turns those within a command into the same status
+            sys.exit(130)
+    sys.exit(0)
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        from nmt import __version__
+
+        console.write_result(f"nmt {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _common_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    debug: Annotated[  # `main` has taken it, wherever it stood
+        bool, typer.Option("--debug", help="Show tracebacks and TensorFlow's own messages; may stand anywhere.")
+    ] = False,
+) -> None:
+    del version, debug
+
+
+@app.command(
+    epilog=_examples(
+        "nmt train configs/quickstart.yaml",
+        "nmt train configs/quickstart.yaml --run-dir runs/second --set model.dropout_rate=0.2",
+        "nmt train configs/quickstart.yaml --resume",
+    )
+)
+def train(
+    config: cli_options.Config,
+    overrides: cli_options.Overrides = None,
+    run_dir: cli_options.RunDir = None,
+    resume: cli_options.Resume = False,
+    replace: cli_options.Replace = False,
+) -> None:
+    """Train a model.
+
+    The run directory keeps the log, the metrics, the checkpoints, and in best/ the best model so far.
+    Every other command takes the run directory for that model.
+    """
+    from nmt import training_run
+    from nmt.config import load
+
+    settings = load(config, overrides or ())
+    path = run_dir or Path("runs", config.stem)
+    training_run.check(path, settings, resume=resume, replace=replace)
+    startup.import_keras()
+    from nmt.backend import library_name
+    from nmt.training.trainer import train as fit
+
+    with training_run.opened(path, settings, library_name(), resume=resume, replace=replace) as run:
+        fit(settings, run, resume=resume)
+
+
+@app.command(
+    epilog=_examples(
+        "nmt translate runs/quickstart < input.txt > output.txt",
+        "nmt translate runs/quickstart --input input.txt.gz --output output.txt",
+        "echo 'Where is the station?' | nmt translate runs/quickstart --n-best 3 --format moses",
+    )
+)
+def translate(
+    model: cli_options.Model,
+    input_path: cli_options.Input = None,
+    output_path: cli_options.Output = None,
+    n_best: cli_options.NBest = 1,
+    output_format: cli_options.Format = "text",
+    beam_size: cli_options.BeamSize = None,
+    length_penalty: cli_options.LengthPenalty = None,
+    coverage_penalty: cli_options.CoveragePenalty = None,
+    max_length_ratio: cli_options.MaxLengthRatio = None,
+    no_repeat_ngram_size: cli_options.NoRepeatNgramSize = None,
+    batch_size: cli_options.BatchSize = None,
+) -> None:
+    """Translate text: one line out for each line in.
+
+    Lines end at line feeds alone, and a blank line stays blank.
+    """
+    from nmt import stream
+
+    stream.check_format(output_format, n_best)
+    options = _search_options(
+        beam_size=beam_size,
+        length_penalty=length_penalty,
+        coverage_penalty=coverage_penalty,
+        max_length_ratio=max_length_ratio,
+        no_repeat_ngram_size=no_repeat_ngram_size,
+        batch_size=batch_size,
+    )
+    with stream.open_input(input_path) as source, stream.open_output(output_path) as target:
+        translator = _load(model)
+        stream.translate(translator, source, target, n_best=n_best, output_format=output_format, **options)
+
+
+@app.command(epilog=_examples("nmt repl runs/quickstart"))
+def repl(model: cli_options.Model) -> None:
+    """Type sentences and read their translations.
+
+    /help there lists what else it knows: beam size, several translations, the attention as a table,
+    other models. In a pipe it translates as `nmt translate` does.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        translate(model)
+        return
+    console.show(f"loading {model} ...")
+    translator = _load(model)
+    from nmt.repl import Conversation, converse
+
+    converse(Conversation(translator, str(model), _load))
+
+
+@app.command(epilog=_examples("nmt score runs/quickstart --source test.en --target test.fr > scores.tsv"))
+def score(
+    model: cli_options.Model,
+    source: cli_options.ScoredSource,
+    target: cli_options.ScoredTarget,
+    batch_size: cli_options.BatchSize = None,
+) -> None:
+    """Tell how probable a model finds given translations.
+
+    Writes a line for each: its log-probability, a tab, and the average of its pieces, the end of the
+    sentence counted. Logarithms are natural. The totals go to standard error.
+    """
+    from nmt.stream import score_pairs
+    from nmt.text.corpus import read_files
+
+    options = _search_options(batch_size=batch_size)
+    pairs = list(read_files(source, target))
+    score_pairs(_load(model), pairs, console.write_result, **options)
+
+
+@app.command(
+    cls=_ManyWords,
+    epilog=_examples(
+        "nmt evaluate runs/quickstart --config configs/quickstart.yaml",
+        "nmt evaluate runs/new --source test.en --reference test.de --metrics bleu chrf",
+        "nmt evaluate runs/new --source test.en --reference test.de --baseline runs/old --json report.json",
+    ),
+)
+def evaluate(
+    model: cli_options.Model,
+    source: cli_options.Source = None,
+    reference: cli_options.Reference = None,
+    config: cli_options.TestConfig = None,
+    split: cli_options.Split = "test",
+    metrics: cli_options.Metrics = None,
+    tokenize: cli_options.Tokenize = "13a",
+    lowercase: cli_options.Lowercase = False,
+    confidence: cli_options.Confidence = True,
+    baseline: cli_options.Baseline = None,
+    baseline_file: cli_options.BaselineFile = None,
+    output: cli_options.Translations = None,
+    reference_output: cli_options.References = None,
+    json: cli_options.JSON = None,
+    beam_size: cli_options.BeamSize = None,
+    length_penalty: cli_options.LengthPenalty = None,
+    batch_size: cli_options.BatchSize = None,
+) -> None:
+    """Translate a test set and score the translations.
+
+    The report has scores with signatures and confidence intervals, and the sacrebleu command that
+    gives the same figures. A paired test tells whether a baseline differs.
+    """
+    from nmt import held_out
+
+    options = _search_options(beam_size=beam_size, length_penalty=length_penalty, batch_size=batch_size)
+    scoring: dict[str, Any] = {"tokenize": tokenize, "lowercase": lowercase}
+    scoring |= ({"metrics": metrics} if metrics else {}) | ({} if confidence else {"num_resamples": 0})
+    is_json = json == Path("-")
+    report = held_out.evaluate(
+        held_out.Text(source, reference, config, split),
+        held_out.Systems(model, baseline, baseline_file),
+        held_out.Outputs(output, reference_output, None if is_json else json),
+        load=_load,
+        scoring=scoring,
+        options=options,
+    )
+    console.write_result((report.to_json() if is_json else report.to_text()) + "\n")
+
+
+@_tokenizer.command(
+    "train",
+    cls=_ManyWords,
+    epilog=_examples("nmt tokenizer train --input train.en train.de --output joint.spm --vocabulary-size 8000"),
+)
+def train_tokenizer(
+    input_paths: cli_options.TrainingText,
+    output_path: cli_options.TokenizerOutput,
+    vocabulary_size: cli_options.VocabularySize = None,
+    model_type: cli_options.ModelType = None,
+    character_coverage: cli_options.CharacterCoverage = None,
+    normalization: cli_options.Normalization = None,
+    no_byte_fallback: cli_options.NoByteFallback = False,
+    seed: cli_options.Seed = 1,
+) -> None:
+    """Train a SentencePiece tokenizer.
+
+    What is not given has the default that docs/configuration.md lists.
+    """
+    from nmt import files
+    from nmt.config import TokenizerConfig
+    from nmt.text.lines import read_lines
+    from nmt.text.tokenizer import train_tokenizer as fit
+
+    given = {
+        "vocabulary_size": vocabulary_size,
+        "model_type": model_type,
+        "character_coverage": character_coverage,
+        "normalization": normalization,
+        "byte_fallback": False if no_byte_fallback else None,
+    }
+    settings = TokenizerConfig().model_dump(exclude={"joint"}) | _given(given)
+    with files.new_file(output_path) as file:
+        trained = fit((line for path in input_paths for line in read_lines(path)), seed=seed, **settings)
+        file.write(trained.model_bytes)
+    console.show(f"{output_path}: {trained.vocabulary_size:,} pieces")
+
+
+@_plot.command("learning-curves", epilog=_examples("nmt plot learning-curves runs/quickstart --output curves.png"))
+def plot_learning_curves(run: cli_options.Run, output: cli_options.Picture) -> None:
+    """Draw loss, scores and learning rate over the epochs of a run."""
+    from nmt.plotting import plot_learning_curves as draw
+    from nmt.run_dir import RunDirectory
+
+    draw(output, RunDirectory.open(run).read_metrics())
+
+
+@_plot.command("attention", epilog=_examples("nmt plot attention runs/quickstart --text 'Hello!' --output map.png"))
+def plot_attention(
+    model: cli_options.Model,
+    text: cli_options.Line,
+    output: cli_options.Picture,
+    beam_size: cli_options.BeamSize = None,
+) -> None:
+    """Draw which pieces of a line each piece of its translation attends to."""
+    from nmt.plotting import plot_attention as draw
+
+    options = _search_options(beam_size=beam_size)
+    translator = _load(model)
+    [best] = translator.translate([text], with_attention=True, **options)
+    if best.attention is None:
+        raise InputError("attention is drawn for a line with text, short enough to be translated whole. Give another.")
+    draw(output, best.attention, translator.target_pieces(best), translator.source_pieces(text))
+    console.write_result(printable(best.text) + "\n")
+
+
+app.add_typer(_tokenizer, name="tokenizer", help="Train a tokenizer by itself; `nmt train` makes its own.")
+app.add_typer(_plot, name="plot", help="Draw learning curves, or the attention of a translation.")
+
+
+def _load(path: Path) -> Translator:
+    from nmt.model_file import find_model
+
+    find_model(path)  # a wrong path is told at once
+    startup.import_keras()
+    from nmt.loading import load
+
+    return load(path)
+
+
+def _search_options(**options: Any) -> dict[str, Any]:
+    """Returns the options that were given, once it is sure that they are within their bounds."""
+    from nmt.config import DecodingConfig
+
+    given = _given(options)
+    DecodingConfig().with_changes(given)
+    return given
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}

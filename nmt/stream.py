@@ -11,17 +11,19 @@ import contextlib
 import io
 import json
 import logging
+import math
 import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal, cast
+from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 from nmt import files
 from nmt.console import progress, write_result
 from nmt.errors import InputError
 from nmt.terminal import printable
+from nmt.text.corpus import SentencePair
 from nmt.text.lines import MAX_LINE_BYTES, decode_lines, read_lines
 
 if TYPE_CHECKING:  # Keras comes with it: the one who has a translator has imported it
@@ -40,7 +42,7 @@ _READ_BYTES = 65_536
 
 
 class LineReader:
-    """The lines of a byte stream, and whether another one is there without waiting.
+    r"""The lines of a byte stream, and whether another one is there without waiting.
 
     Bytes that are not UTF-8 become U+FFFD, and their lines are counted.
 
@@ -101,7 +103,8 @@ class LineReader:
         return self._is_at_end or b"\n" in self._buffer
 
     def _fill(self) -> None:
-        chunk = self._stream.read1(_READ_BYTES)
+        with files.explained(self.name, "read"):
+            chunk = self._stream.read1(_READ_BYTES)
         self._buffer += chunk
         self._is_at_end = not chunk
 
@@ -209,7 +212,8 @@ def translate(
     *,
     n_best: int = 1,
     output_format: Format = "text",
-    **options: object,
+    batch_size: int | None = None,
+    **options: Any,
 ) -> None:
     """Translates all lines and writes them block by block.
 
@@ -219,26 +223,66 @@ def translate(
         target: Where their translations go.
         n_best: Hypotheses a line.
         output_format: A name in `FORMATS`.
+        batch_size: Lines translated at a time.
         **options: Of the search; see `Translator.translate`.
 
     Raises:
         InputError: An option is out of range.
         FileError: The output can't be written.
     """
-    max_lines = max(BLOCK_LINES, translator.options.with_changes(_given(options)).batch_size)
+    batch_size = batch_size or translator.options.batch_size
+    source_blocks = blocks(source.lines, max_lines=max(BLOCK_LINES, batch_size), is_next_ready=source.is_next_ready)
+    render = FORMATS[output_format]
     num_done = 0
     with progress("lines", is_shown=not target.is_terminal) as show_done:
-        for block in blocks(source.lines, max_lines=max_lines, is_next_ready=source.is_next_ready):
+        for block in source_blocks:
             found = translator.translate_n_best(
                 block,
                 n_best=n_best,
+                batch_size=batch_size,
                 progress=lambda done, before=num_done: show_done(before + done),  # type: ignore[misc]
                 **options,
             )
-            render = FORMATS[output_format]
             target.write("".join(render(number, best) for number, best in enumerate(found, start=num_done)))
             num_done += len(block)
             show_done(num_done)
+
+
+def score_pairs(
+    translator: Translator,
+    pairs: Sequence[SentencePair],
+    write: Callable[[str], object],
+    *,
+    batch_size: int | None = None,
+) -> None:
+    """Writes how probable each target is, given its source: log-probability, tab, average of its pieces.
+
+    The log has the totals.
+
+    Args:
+        translator: The translator.
+        pairs: Sources and targets.
+        write: Takes lines of output.
+        batch_size: Pairs scored at a time.
+    """
+    log_prob, num_pieces = 0.0, 0
+    with progress("lines", len(pairs)) as show_done:
+        for start in range(0, len(pairs), BLOCK_LINES):
+            sources, targets = zip(*pairs[start : start + BLOCK_LINES], strict=True)
+            scores = translator.score(sources, targets, batch_size=batch_size)
+            write("".join(f"{one.log_prob:.6f}\t{one.log_prob / one.num_pieces:.6f}\n" for one in scores))
+            log_prob += sum(one.log_prob for one in scores)
+            num_pieces += sum(one.num_pieces for one in scores)
+            show_done(start + len(scores))
+    average = log_prob / max(num_pieces, 1)
+    logger.info(
+        "%s lines, %s pieces: log-probability %.2f, %.4f a piece, perplexity %.2f",
+        f"{len(pairs):,}",
+        f"{num_pieces:,}",
+        log_prob,
+        average,
+        math.exp(min(-average, 700.0)),
+    )
 
 
 def check_format(output_format: Format, n_best: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
@@ -177,6 +179,18 @@ def test_the_overrides_that_documents_show_are_accepted(where: str, words: list[
     if not path.is_relative_to(ROOT / "configs"):
         path = next(iter(CONFIGS))
     config.load(path, overrides(words))
+
+
+@pytest.mark.parametrize("name", ["train", "translate", "evaluate"])
+def test_a_script_is_its_command(name: str) -> None:
+    script = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), "--help"]
+    command = [sys.executable, "-m", "nmt", name, "--help"]
+    shown, expected = (
+        subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+        for words in (script, command)
+    )
+    assert f"nmt {name}" in expected.stdout
+    assert shown.stdout == expected.stdout
 
 
 def test_the_shipped_configurations_are_those_that_are_promised() -> None:

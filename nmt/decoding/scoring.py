@@ -83,17 +83,13 @@ def forbid_repeated_ngrams(log_probs: Tensor, tokens: Tensor, length: Tensor, si
     """
     batch_size, beam_size, max_length = ops.shape(tokens)
     vocabulary_size = log_probs.shape[-1]
-    num_windows = max_length - size + 1
-    if isinstance(num_windows, int) and num_windows < 1:
-        return log_probs
-    starts = ops.arange(num_windows)
-    repeats = ops.broadcast_to(starts + size <= length, (batch_size, beam_size, num_windows))
-    for offset in range(size - 1):
-        # The last n - 1 tokens against the first n - 1 tokens of every window.
-        position = ops.maximum(length - (size - 1) + offset, 0)
-        recent = ops.take(tokens, ops.reshape(position, (1,)), axis=-1)
-        repeats = ops.logical_and(repeats, tokens[:, :, offset : offset + num_windows] == recent)
-    completing = ops.where(repeats, tokens[:, :, size - 1 :], PAD_ID)
+    # At each position: does an n-gram end here whose first n - 1 tokens are the last n - 1 of the hypothesis?
+    ends = ops.arange(max_length)
+    repeats = ops.broadcast_to(ops.logical_and(ends >= size - 1, ends < length), (batch_size, beam_size, max_length))
+    for offset in range(1, size):
+        recent = ops.take(tokens, ops.reshape(ops.maximum(length - offset, 0), (1,)), axis=-1)
+        repeats = ops.logical_and(repeats, ops.roll(tokens, offset, axis=-1) == recent)
+    completing = ops.where(repeats, tokens, PAD_ID)
     rows = ops.expand_dims(ops.reshape(ops.arange(batch_size * beam_size), (batch_size, beam_size)), -1)
     flat_ids = ops.reshape(rows * vocabulary_size + completing, (-1, 1))
     flat = ops.reshape(log_probs, (-1,))

@@ -53,6 +53,9 @@ class Hypothesis:
     """(T, S) weights of each output piece over the source pieces, both with the end of sentence; where asked for."""
 
 
+FORCED_SENTENCES = 16
+"""Sentences whose known targets are scored at a time: the logits of all their positions exist at once."""
+
 BLANK = Hypothesis("", (), 0.0, 0.0)
 
 
@@ -176,7 +179,7 @@ class Translator:
         Args:
             sources: Raw text.
             targets: Raw text, a translation of each source.
-            batch_size: Pairs a batch.
+            batch_size: Pairs scored at a time; `FORCED_SENTENCES` by default.
 
         Raises:
             InputError: The two have different lengths.
@@ -189,7 +192,7 @@ class Translator:
         target_ids = [[*ids, EOS_ID] for ids in self.target_tokenizer.encode(targets)]
         scores: dict[int, Score] = {}
         order = sorted(range(len(sources)), key=lambda number: (len(target_ids[number]), len(source_ids[number])))
-        size = batch_size or self.options.batch_size
+        size = batch_size or FORCED_SENTENCES
         for start in range(0, len(order), size):
             numbers = order[start : start + size]
             log_probs, _ = self._forced(

@@ -1,17 +1,17 @@
 """The built-in corpus: a synchronous grammar that generates English-French sentence pairs of a traveller's world.
 
 The grammar is finite and unambiguous: it makes each English sentence once, with one French translation. Where English
-leaves a choice, a rule decides: "you" is the polite "vous" to one man, "I" is a man, a question inverts a pronoun and takes
-"est-ce que" with a noun. French is typed as on a plain keyboard: straight apostrophes, and an ordinary space before a
-question mark.
+leaves a choice, a rule decides: "you" is the polite "vous" to one man, "I" is a man, "they" without antecedent are men,
+"old" is "vieux" of people and things alike. French is typed as on a plain keyboard: straight apostrophes, and an
+ordinary space before a question mark.
 
-This module knows seeds and splits. The corpus itself is in four others: `phrasebook_templates` (which words go together),
-`phrasebook_sentences` (kinds of sentence), `phrasebook_grammar` (what agrees with what) and `phrasebook_lexicon` (words).
+This module knows seeds and splits. The corpus itself lies in four others: `phrasebook_templates` (which words go
+together), `phrasebook_sentences` (kinds of sentence), `phrasebook_grammar` (what agrees with what) and
+`phrasebook_lexicon` (the words).
 """
 
 from __future__ import annotations
 
-import math
 import random
 import zlib
 from bisect import bisect
@@ -33,7 +33,7 @@ def generate(split: Split, num_pairs: int, seed: int = 1) -> list[SentencePair]:
     """Generates distinct English-French sentence pairs.
 
     The same arguments give the same pairs on every platform, and `generate(split, n)` is the beginning of
-    `generate(split, m)` for m > n. Templates are drawn in proportion to the square root of their number of sentences, so
+    `generate(split, m)` for m > n. Templates are drawn in proportion to the cube root of their number of sentences, so
     that a large one does not crowd out the others; each sentence is drawn once.
 
     Args:
@@ -49,6 +49,9 @@ def generate(split: Split, num_pairs: int, seed: int = 1) -> list[SentencePair]:
 
     >>> for pair in generate("train", 3):
     ...     print(pair.source, "|", pair.target)
+    They aren't going to buy any rice. | Ils ne vont pas acheter de riz.
+    The green book is heavier than the red book. | Le livre vert est plus lourd que le livre rouge.
+    The bridge isn't very old. | Le pont n'est pas très vieux.
     """
     if split not in get_args(Split):
         raise CorpusError(
@@ -79,7 +82,7 @@ def _draw(seed: int) -> Iterator[SentencePair]:
     generator = random.Random(seed)
     templates = [(template, _shuffled(template.num_sentences, generator)) for template in TEMPLATES]
     while templates:
-        bounds = list(accumulate(math.isqrt(template.num_sentences) for template, _ in templates))
+        bounds = list(accumulate(round(template.num_sentences ** (1 / 3)) for template, _ in templates))
         exhausted = False
         while not exhausted:
             choice = bisect(bounds, int(generator.random() * bounds[-1]))

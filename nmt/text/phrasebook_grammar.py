@@ -3,7 +3,7 @@
 Each function returns both languages, so that a sentence and its translation grow in step. The English decides the
 French: "you" is the polite "vous" to one man; "I", "we" and a "they" without antecedent agree as masculine; a question
 inverts a pronoun ("va-t-elle ... ?") and takes "est-ce que" with a noun or "je". This module knows how words agree and
-knows no template: those are in `nmt.text.phrasebook`.
+knows no template: those are in `nmt.text.phrasebook_templates`.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ def noun_phrase(determiner: Determiner, noun: Noun, *adjectives: Adjective) -> P
     if before and noun.plural and determiner in (A, SOME):
         french = "de"  # "de belles chaussures", but "des chaussures rouges"
     return Phrase(
-        " ".join([english, *(adjective.english for adjective in adjectives), noun.english]),
-        " ".join([french, *before, noun.french, *after]),
+        _join(english, *(adjective.english for adjective in adjectives), noun.english),
+        _join(french, *before, noun.french, *after),
         noun.gender,
         noun.plural,
         ILS if noun.plural else IL,
@@ -234,8 +234,8 @@ def _french_verb(subject: Phrase, verb: Verb, tense: Tense, antecedent: Phrase |
         return _SEMI_AUXILIARIES[tense].present[subject.person], verb.infinitive
     if tense is not Tense.PAST:
         return verb.present[subject.person], ""
-    master = subject if verb.with_etre else antecedent
-    participle = verb.agreeing_participle(master.gender, master.plural) if master else verb.participle
+    agreed = subject if verb.with_etre else antecedent
+    participle = verb.agreeing_participle(agreed.gender, agreed.plural) if agreed else verb.participle
     return VERBS["be" if verb.with_etre else "have"].present[subject.person], participle
 
 

@@ -2,7 +2,7 @@
 
 Every form is written out, so that a mistake is seen where it stands; a slash in a French form parts the form before a
 consonant from the one before a vowel (`beau/bel`, `ce/cet`, `ma/mon`). This module knows words and their agreement. It
-knows nothing of sentences: those are in `nmt.text.phrasebook`.
+knows nothing of sentences: those are in `nmt.text.phrasebook_sentences`.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _read_verbs(table: str) -> dict[str, Verb]:
 # English singular/plural | French singular/plural | gender | tags. A dash: the number is not used.
 NOUNS = _read_nouns("""
 key/keys             | clé/clés                         | f | belonging amenity fetched
-ticket/tickets       | billet/billets                   | m | belonging fetched
+ticket/tickets       | billet/billets                   | m | belonging fetched ticket
 passport/passports   | passeport/passeports             | m | belonging
 phone/phones         | téléphone/téléphones             | m | belonging fragile
 wallet/wallets       | portefeuille/portefeuilles       | m | belonging goods
@@ -176,8 +176,8 @@ hospital/-           | hôpital/-                        | m | place venue
 airport/-            | aéroport/-                       | m | place venue
 library/-            | bibliothèque/-                   | f | place venue sight
 theatre/theatres     | théâtre/théâtres                 | m | place venue sight
-swimming pool/-      | piscine/-                        | f | place venue sight
-post office/-        | poste/-                          | f | place venue
+pool/-               | piscine/-                        | f | place venue sight
+post office/-        | bureau de poste/-                | m | place venue
 bakery/-             | boulangerie/-                    | f | place venue
 church/churches      | église/églises                   | f | place sight
 castle/castles       | château/châteaux                 | m | place sight
@@ -208,7 +208,8 @@ milk/-               | lait/-                           | m | drink warm
 wine/-               | vin/-                            | m | drink
 beer/-               | bière/-                          | f | drink
 brother/-            | frère/-                          | m | family
-sister/sisters       | sœur/sœurs                       | f | family
+sister/-             | sœur/-                           | f | family
+-/sisters            | -/sœurs                          | f | family close
 father/-             | père/-                           | m | family
 mother/-             | mère/-                           | f | family
 husband/-            | mari/-                           | m | family close
@@ -245,14 +246,14 @@ modern      | more modern      | moderne moderne modernes modernes           | a
 quiet       | quieter          | calme calme calmes calmes                   | after  | sight
 heavy       | heavier          | lourd lourde lourds lourdes                 | after  | luggage
 comfortable | more comfortable | confortable confortable confortables confortables | after | seat
-clean       | cleaner          | propre propre propres propres               | after  | household
+clean       | cleaner          | propre propre propres propres               | after  | household neat
 dirty       | dirtier          | sale sale sales sales                       | after  | household
 broken      | -                | cassé cassée cassés cassées                 | after  | fragile absolute
 open        | -                | ouvert ouverte ouverts ouvertes             | after  | venue absolute
 closed      | -                | fermé fermée fermés fermées                 | after  | venue absolute
 hot         | -                | chaud chaude chauds chaudes                 | after  | warm
 cold        | -                | froid froide froids froides                 | after  | warm
-good        | -                | bon bonne bons bonnes                       | before | food drink
+good        | -                | bon bonne bons bonnes                       | before | food drink taste
 salty       | -                | salé salée salés salées                     | after  | dish
 sweet       | -                | sucré sucrée sucrés sucrées                 | after  | dessert
 tired       | -                | fatigué fatiguée fatigués fatiguées         | after  | state
@@ -330,6 +331,7 @@ THE = Determiner("the", "the", "le", "la", "les")
 A = Determiner("a", "some", "un", "une", "des")
 NOT_A = Determiner("a", "any", "de", "de", "de")  # after "ne ... pas"
 SOME = Determiner("some", "some", "de le", "de la", "des")
+BARE = Determiner("", "", "de le", "de la", "des")
 NOT_ANY = Determiner("any", "any", "de", "de", "de")
 THIS = Determiner("this", "these", "ce/cet", "cette", "ces")
 MY = Determiner("my", "my", "mon", "ma/mon", "mes")

@@ -1,8 +1,8 @@
 """The kinds of sentence of the built-in phrasebook, each a function from its words to both languages.
 
 Most sentences are somebody who does something: `say` and `ask` build those. What is built otherwise has a function of
-its own, with an example as its docstring. The functions return words that `nmt.text.phrasebook_grammar.sew` makes into a
-sentence. This module knows how sentences are built; which words make sense in them is told in `nmt.text.phrasebook`.
+its own. What they return is raw: `nmt.text.phrasebook_grammar.sew` makes it a sentence. The docstrings are examples.
+This module knows how sentences are built; which words make sense in them is told in `nmt.text.phrasebook_templates`.
 """
 
 from __future__ import annotations
@@ -109,13 +109,13 @@ def _be(subject: Phrase, state: State, mood: Mood = Mood.STATEMENT, question: Pa
 
 
 def say(subject: Phrase, predicate: Predicate, mood: Mood) -> Pair:
-    """My sister didn't find the key."""
+    """The waiter didn't find the key."""
     question = NOTHING if mood is Mood.QUESTION else None
     return _punctuate(mood, clause(subject, *predicate, negative=mood is Mood.NEGATION, question=question))
 
 
 def ask(question: Pair, subject: Phrase, predicate: Predicate) -> Pair:
-    """Where did your brother buy this hat?"""
+    """Where did your son buy the hat?"""
     return _question(clause(subject, *predicate, question=question))
 
 
@@ -135,7 +135,7 @@ def ask_why(subject: Phrase, state: State) -> Pair:
 
 
 def own(subject: Phrase, verb: Verb, noun: Noun, where: Pair) -> Pair:
-    """My aunt lost her watch at the museum."""
+    """My sister lost her watch at the museum."""
     thing = noun_phrase(possessive(subject), noun)
     return _statement(clause(subject, verb, Tense.PAST, together(thing.words, where)))
 
@@ -180,7 +180,7 @@ def meet(persons: tuple[Phrase, Phrase], usage: Usage, mood: Mood) -> Pair:
 
 
 def give(persons: tuple[Phrase, Phrase], usage: Usage, thing: Phrase) -> Pair:
-    """My uncle gave her a watch."""
+    """My mother gave her a watch."""
     subject, person = persons
     english, french = indirect_object(person)
     return _statement(clause(subject, *usage, together((english, ""), thing.words), clitic=french))
@@ -258,7 +258,7 @@ def thing_that(thing: Phrase, subject: Phrase, usage: Usage, state: State) -> Pa
 
 
 def person_who(persons: tuple[Phrase, Phrase], predicate: Predicate) -> Pair:
-    """The woman who works at the bank is my aunt."""
+    """The woman who works at the bank is my sister."""
     person, relation = persons
     relative = clause(_replace_words(person, ("who", "qui")), *predicate)
     return _statement(person.words, relative, _is(person), relation.words)
@@ -334,7 +334,7 @@ def order(opening: tuple[Pair, Mood], thing: Pair, please: bool) -> Pair:
 
 
 def which(noun: Noun, subject: Phrase, usage: Usage) -> Pair:
-    """Which shoes did your sister choose?"""
+    """Which shoes did your wife choose?"""
     quel = "quel" + ("le" if noun.gender == "f" else "") + ("s" if noun.plural else "")
     question = f"which {noun.english}", f"{quel} {noun.french}"
     return _question(clause(subject, *usage, question=question, antecedent=noun_phrase(THE, noun)))

@@ -22,6 +22,7 @@ from nmt import files
 from nmt.errors import RunDirectoryError
 
 _NAME = re.compile(r"epoch-(\d{5})")
+_COUNTER = re.compile(r"_\d+(?=/)")
 
 
 @dataclass
@@ -60,7 +61,8 @@ def save_checkpoint(folder: Path, variables: list[keras.Variable], progress: Pro
     """
     import safetensors.numpy
 
-    arrays = {name: np.ascontiguousarray(keras.ops.convert_to_numpy(v)) for name, v in _named(variables).items()}
+    # In C order, which safetensors takes for granted; `np.ascontiguousarray` would make vectors of the scalars.
+    arrays = {name: np.asarray(keras.ops.convert_to_numpy(v), order="C") for name, v in _named(variables).items()}
     with files.new_folder(folder / f"epoch-{progress.epoch:05d}") as temporary:
         files.write_bytes(temporary / "state.safetensors", safetensors.numpy.save(arrays))
         files.write_text(temporary / "progress.json", json.dumps(dataclasses.asdict(progress), indent=2) + "\n")
@@ -106,8 +108,9 @@ def load_checkpoint(folder: Path, variables: list[keras.Variable]) -> Progress |
 
 
 def _named(variables: list[keras.Variable]) -> dict[str, keras.Variable]:
-    # Paths alone are not unique: all seed generators share one.
-    return {f"{number:04d}/{variable.path}": variable for number, variable in enumerate(variables)}
+    # Keras numbers the optimizers and seed generators of a process as they come, so another run has other numbers: the
+    # position tells them apart instead.
+    return {f"{number:04d}/{_COUNTER.sub('', variable.path)}": variable for number, variable in enumerate(variables)}
 
 
 def _numbers(folder: Path) -> list[int]:

@@ -7,38 +7,51 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from nmt.backend import Tensor
+from nmt.backend import Tensor, dense
 
 OptimizerName = Literal["adam", "adamw", "rmsprop"]
 
 
 class _Clipped(keras.optimizers.Optimizer):
-    """Mixin before a Keras optimizer: clips by global norm, remembers the norm, scales the schedule's rate.
+    """Mixin before a Keras optimizer: clips by global norm, remembers the norm, scales the rate, averages the weights.
+
+    The average of a weight follows `average += (1 - d) * (weight - average)` after each update, with the decay
+    d = min(ema_decay, t / (t + 9)) at the update after t others: early averages forget the random start quickly, which
+    a constant decay of 0.999 takes thousands of updates to do.
 
     Attributes:
         gradient_norm: Global norm of the last update's gradients, before clipping.
         rate_scale: What the schedule's rate is multiplied by; 1 at first. The plateau rule cuts it.
+        averages: The averaged weights, in the order of the weights; empty without `ema_decay`.
     """
 
-    def __init__(self, clip_norm: float, **kwargs: Any) -> None:
+    def __init__(self, clip_norm: float, ema_decay: float | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.clip_norm = clip_norm
+        self.ema_decay = ema_decay
+        self.averages: list[keras.Variable] = []
 
     def build(self, variables: list[keras.Variable]) -> None:
         if not self.built:
             # Variables of the optimizer, so that JAX threads them through the step and checkpoints hold them.
             self.gradient_norm = self.add_variable((), name="gradient_norm")
             self.rate_scale = self.add_variable((), initializer="ones", name="rate_scale")
+            if self.ema_decay is not None:
+                self.averages = [self.add_variable_from_reference(weight, name="average") for weight in variables]
         super().build(variables)
 
     def apply(self, grads: list[Tensor], trainable_variables: list[keras.Variable] | None = None) -> None:
-        # TensorFlow's gradient of an embedding is sparse until it is made a tensor.
-        grads = [ops.convert_to_tensor(grad) for grad in grads]
+        grads = [dense(grad) for grad in grads]
         squares = [ops.sum(ops.square(ops.cast(grad, "float32"))) for grad in grads]
         norm = ops.sqrt(ops.sum(ops.stack(squares)))
         self.gradient_norm.assign(norm)
         scale = self.clip_norm / ops.maximum(norm, self.clip_norm)
+        num_before = ops.cast(self.iterations, "float32")
         super().apply([grad * ops.cast(scale, grad.dtype) for grad in grads], trainable_variables)
+        if self.ema_decay is not None:
+            decay = ops.minimum(self.ema_decay, num_before / (num_before + 9.0))
+            for weight, average in zip(self._trainable_variables, self.averages, strict=True):
+                average.assign(average + (1.0 - decay) * (weight - average))
 
     def _get_current_learning_rate(self) -> Tensor:
         # Keras offers no public place to scale a schedule; a rate set from a callback would be lost on JAX, which keeps
@@ -75,9 +88,7 @@ def build_optimizer(
         weight_decay: Decoupled weight decay of "adamw" on all weights but the biases.
         ema_decay: Decay an update of averaged weights kept beside the weights, or None for none.
     """
-    shared: dict[str, Any] = {"learning_rate": learning_rate, "clip_norm": clip_norm}
-    if ema_decay is not None:
-        shared |= {"use_ema": True, "ema_momentum": ema_decay}
+    shared: dict[str, Any] = {"learning_rate": learning_rate, "clip_norm": clip_norm, "ema_decay": ema_decay}
     if name == "adam":
         return Adam(**shared)
     if name == "rmsprop":
@@ -89,8 +100,8 @@ def build_optimizer(
 
 def averaged_weights(optimizer: keras.optimizers.Optimizer) -> dict[int, keras.Variable]:
     """Returns the averaged value of each trainable weight by the `id` of the weight; empty where none is kept."""
-    if not optimizer.use_ema:
+    if not optimizer.averages:
         return {}
-    # Keras shows the averages nowhere but in `SwapEMAWeights`, which leaves them in the model after `predict` (3.15.1).
-    averages = optimizer._model_variables_moving_average
-    return {id(weight): average for weight, average in zip(optimizer._trainable_variables, averages, strict=True)}
+    return {
+        id(weight): average for weight, average in zip(optimizer._trainable_variables, optimizer.averages, strict=True)
+    }

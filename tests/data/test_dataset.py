@@ -70,7 +70,7 @@ class TestTokenizedCorpus:
         assert [corpus.source(i).tolist() for i in range(3)] == [[11, 12], [13], [18]]
         assert [corpus.target(i).tolist() for i in range(3)] == [[21], [23, 24, 25], [27]]
         assert corpus.pair_numbers.tolist() == [1, 3, 5]
-        assert pair_filter.report() == ("kept 3 of 5 pairs; left out 2: 1 with a blank side, 1 longer than 3 pieces")
+        assert pair_filter.report() == "kept 3 of 5 pairs; left out 2: 1 with a blank side, 1 longer than 3 pieces"
 
     @pytest.mark.parametrize("chunk_pairs", [1, 2, 3, 100])
     def test_chunks_change_nothing(self, chunk_pairs, monkeypatch):

@@ -53,8 +53,7 @@ def weight_shapes(decoder_type: str, reset_after: bool) -> dict[str, tuple[int, 
     }
 
 
-@DECODERS
-@pytest.mark.parametrize("reset_after", [True, False])
+@pytest.mark.parametrize(("decoder_type", "reset_after"), [("conditional", True), ("input_feeding", False)])
 def test_contract(decoder_type, reset_after, inputs, tmp_path):
     check_layer(
         Decoder,

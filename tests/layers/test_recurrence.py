@@ -22,8 +22,7 @@ def sequences(rng):
     return rng.normal(size=(BATCH, LENGTH, INPUTS)).astype("float32")
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("reverse", "masked"), [(False, False), (True, True)])
 def test_contract(reverse, masked, sequences, tmp_path):
     check_layer(
         GRU,

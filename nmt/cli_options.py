@@ -1,0 +1,163 @@
+"""The arguments and options of the commands: how each is spelt, and what the help says of it. Nothing else.
+
+An option of the search has no default here: what is not given is as the model was saved.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model, or a run directory: then its best model.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file; docs/configuration.md lists its keys.")]
+
+# train
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the configuration; as often as needed."),
+]
+RunDir = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder of the run.", show_default="runs/ and the name of CONFIG"),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run from its last checkpoint.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Delete the run that is there and start anew.")]
+
+# translate
+Input = Annotated[
+    Path | None,
+    typer.Option(
+        "--input",
+        "-i",
+        metavar="FILE",
+        help="Lines to translate; may end in .gz, .xz or .zst.",
+        show_default="standard input",
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Where the translations go, all of them or none.",
+        show_default="standard output",
+    ),
+]
+NBest = Annotated[
+    int, typer.Option("--n-best", metavar="N", min=1, help="Translations of each line; at most the beam size.")
+]
+Format = Annotated[
+    Literal["text", "jsonl", "moses"],
+    typer.Option("--format", help="text: a line each. jsonl: an object each. moses: line number ||| text ||| score."),
+]
+
+# the search
+_SEARCH = "Search (what is not given is as the model was saved)"
+BeamSize = Annotated[
+    int | None, typer.Option(metavar="K", help="Hypotheses kept at each step; 1: greedy.", rich_help_panel=_SEARCH)
+]
+LengthPenalty = Annotated[
+    float | None, typer.Option(metavar="ALPHA", help="Higher: longer translations.", rich_help_panel=_SEARCH)
+]
+CoveragePenalty = Annotated[
+    float | None, typer.Option(metavar="BETA", help="Higher: fewer words left out.", rich_help_panel=_SEARCH)
+]
+MaxLengthRatio = Annotated[
+    float | None,
+    typer.Option(metavar="RATIO", help="Longest output, in pieces, for each source piece.", rich_help_panel=_SEARCH),
+]
+NoRepeatNgramSize = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="No run of N pieces comes twice; 0: any may.", rich_help_panel=_SEARCH),
+]
+BatchSize = Annotated[int | None, typer.Option(metavar="N", help="Lines worked on at a time.", rich_help_panel=_SEARCH)]
+
+# score
+ScoredSource = Annotated[Path, typer.Option("--source", metavar="FILE", help="Source lines.")]
+ScoredTarget = Annotated[Path, typer.Option("--target", metavar="FILE", help="A translation of each.")]
+
+# evaluate
+_TEXT, _SCORES, _FILES = "Test set: two files, or a configuration", "Scores", "Files to write"
+Source = Annotated[Path | None, typer.Option(metavar="FILE", help="Source lines.", rich_help_panel=_TEXT)]
+Reference = Annotated[Path | None, typer.Option(metavar="FILE", help="What each should become.", rich_help_panel=_TEXT)]
+TestConfig = Annotated[
+    Path | None, typer.Option(metavar="CONFIG", help="Configuration that names the text.", rich_help_panel=_TEXT)
+]
+Split = Annotated[Literal["train", "dev", "test"], typer.Option(help="Which of its corpora.", rich_help_panel=_TEXT)]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME...",
+        help="One or more of bleu, chrf and ter.",
+        show_default="bleu chrf ter",
+        rich_help_panel=_SCORES,
+    ),
+]
+Tokenize = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="sacreBLEU's tokenizer; none: the text has been tokenized.", rich_help_panel=_SCORES
+    ),
+]
+Lowercase = Annotated[bool, typer.Option("--lowercase", help="Ignore case.", rich_help_panel=_SCORES)]
+Confidence = Annotated[
+    bool, typer.Option(help="Give 95 % confidence intervals, by resampling.", rich_help_panel=_SCORES)
+]
+Baseline = Annotated[
+    Path | None, typer.Option(metavar="MODEL", help="Test against another model.", rich_help_panel=_SCORES)
+]
+BaselineFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Test against another system's translations.", rich_help_panel=_SCORES),
+]
+Translations = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="The translations.", rich_help_panel=_FILES)
+]
+References = Annotated[
+    Path | None,
+    typer.Option(
+        "--reference-output",
+        metavar="FILE",
+        help="The references, where they come from no such file.",
+        rich_help_panel=_FILES,
+    ),
+]
+JSON = Annotated[
+    Path | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        help="The report as JSON; -: to standard output instead of the text.",
+        rich_help_panel=_FILES,
+    ),
+]
+
+# tokenizer
+TrainingText = Annotated[
+    list[Path],
+    typer.Option("--input", "-i", metavar="FILE...", help="Text to train on, one sentence a line."),
+]
+TokenizerOutput = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="SentencePiece model to write.")]
+VocabularySize = Annotated[int | None, typer.Option(metavar="N", help="Number of pieces.")]
+ModelType = Annotated[
+    Literal["unigram", "bpe"] | None, typer.Option(metavar="NAME", help="Kind of segmentation: unigram or bpe.")
+]
+CharacterCoverage = Annotated[
+    float | None, typer.Option(metavar="SHARE", help="Share of the characters that get a piece of their own.")
+]
+Normalization = Annotated[
+    Literal["identity", "nfkc", "nmt_nfkc"] | None,
+    typer.Option(metavar="NAME", help="Of Unicode: identity, nfkc or nmt_nfkc."),
+]
+NoByteFallback = Annotated[
+    bool, typer.Option("--no-byte-fallback", help="Leave rare characters unknown instead of spelling them as bytes.")
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Which lines are drawn, if there are too many.")]
+
+# plot
+Picture = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Picture to write; ends in .png.")]
+Line = Annotated[str, typer.Option("--text", metavar="TEXT", help="A line to translate.")]

@@ -1,0 +1,101 @@
+"""Dropout: its scale, one mask a sentence where it is variational, and none of it outside training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from keras import ops
+
+from nmt.layers.decoder import Decoder, DecoderState
+from nmt.layers.encoder import EncoderOutput, dropout
+from nmt.layers.recurrence import GRU
+from tests.gradients import as_array
+from tests.numerics import reference
+from tests.numerics.tiny import padded, tiny_model
+
+OPTIONS = {
+    "ordinary": {"dropout_rate": 0.5},
+    "variational": {"dropout_rate": 0.5, "variational_dropout": True},
+    "recurrent": {"recurrent_dropout_rate": 0.5},
+}
+DROP = np.array([0.0, 2.0, 2.0, 0.0])
+"""A mask of dropout at rate 0.5 for four units."""
+
+
+def on_ones(layer) -> np.ndarray:
+    return as_array(layer(ops.ones((4, 6, 100)), training=True))
+
+
+@pytest.mark.parametrize("variational", [False, True])
+def test_scale(variational):
+    """What is kept is scaled so that the mean stays: 2,400 draws of p = 1/4 (or 400) are within 5 deviations."""
+    values = on_ones(dropout(0.25, variational, "float32", "dropout"))
+    np.testing.assert_allclose(np.unique(values), [0, 1 / 0.75], rtol=1e-6)
+    assert abs((values == 0).mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / (400 if variational else 2400))
+
+
+@pytest.mark.parametrize("variational", [False, True])
+def test_every_dropout_of_the_model_is_of_the_kind_asked_for(variational, rng):
+    model = tiny_model(rng, dropout_rate=0.5, variational_dropout=variational)
+    for layer in (model.embedding_dropout, model.memory_dropout, model.encoder.dropout, model.readout.dropout):
+        values = on_ones(layer)
+        constant = (values == values[:, :1]).all()
+        assert constant == variational, layer.name
+        assert (values[0] != values[1]).any()  # a sentence has a mask of its own
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("decoder", ["conditional", "input_feeding"])
+def test_changes_training_alone(options, decoder, rng):
+    plain = tiny_model(rng, decoder=decoder)
+    model = tiny_model(rng, decoder=decoder, **options)
+    model.set_weights(plain.get_weights())
+    inputs, _ = padded()
+    expected = as_array(plain(inputs))
+    for _ in range(2):
+        np.testing.assert_allclose(as_array(model(inputs, training=False)), expected, atol=1e-6)
+    first, second = (as_array(model(inputs, training=True)) for _ in range(2))
+    assert not np.allclose(first, expected)
+    assert not np.allclose(first, second)
+
+
+def test_step_never_drops(rng):
+    model = tiny_model(rng, dropout_rate=0.5, recurrent_dropout_rate=0.5)
+    inputs, _ = padded()
+    encoded = model.encode(inputs["source_ids"])
+    logits, _, _ = model.step(inputs["target_ids"][:, 0], model.initial_state(encoded), encoded)
+    np.testing.assert_allclose(as_array(logits), as_array(model(inputs))[:, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_recurrent_mask_is_the_same_at_every_step_of_the_encoder(reset_after, rng):
+    layer = GRU(4, reset_after, recurrent_dropout_rate=0.5)
+    xs = rng.normal(size=(1, 5, 3)).astype("float32")
+    layer.build(xs.shape)
+    layer.recurrent_dropout = lambda ones, training: ones * ops.cast(DROP, "float32")
+    w = {weight.name: as_array(weight) for weight in layer.weights}
+    states = as_array(layer(xs, training=True))
+    np.testing.assert_allclose(states[0], reference.gru(xs[0], w, drop=DROP), atol=1e-5)
+
+
+@pytest.mark.parametrize("decoder_type", ["conditional", "input_feeding"])
+def test_recurrent_mask_is_the_same_at_every_step_of_the_decoder(decoder_type, rng):
+    def array(*shape):
+        return ops.convert_to_tensor(rng.normal(size=shape).astype("float32"))
+
+    decoder = Decoder(4, 5, decoder_type, recurrent_dropout_rate=0.5)
+    memory, embedded, hidden = array(1, 3, 6), array(1, 5, 2), array(1, 4)
+    state = DecoderState(hidden, ops.zeros((1, 6)))
+    mask = ops.ones((1, 3), dtype="bool")
+    encoded = EncoderOutput(memory, ops.zeros((1, 3, 5)), mask, ops.zeros((1, 6)))
+    decoder.build(*(ops.shape(embedded), *(tuple(map(ops.shape, leaves)) for leaves in (state, encoded))))
+    encoded = encoded._replace(keys=decoder.attention.keys(memory))
+    decoder.recurrent_dropout = lambda ones, training: ones * ops.cast(DROP, "float32")
+
+    states, contexts, _ = decoder(embedded, state, encoded, training=True)
+    w = {weight.path.removeprefix(f"{decoder.name}/"): as_array(weight) for weight in decoder.weights}
+    expected = reference.decode(
+        as_array(embedded)[0], as_array(hidden)[0], as_array(memory)[0], w, decoder_type == "conditional", DROP
+    )
+    np.testing.assert_allclose(as_array(states)[0], expected[0], atol=1e-5)
+    np.testing.assert_allclose(as_array(contexts)[0], expected[1], atol=1e-5)

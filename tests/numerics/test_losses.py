@@ -1,0 +1,120 @@
+"""The loss against NumPy, and its hand-written gradient against automatic differentiation."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from nmt.training import losses
+from nmt.training.losses import cross_entropy, projected_cross_entropy
+from tests.gradients import as_array, value_and_gradients
+from tests.numerics import reference
+
+VOCABULARY, WIDTH = 7, 3
+
+SMOOTHING = pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+
+
+@SMOOTHING
+def test_cross_entropy_is_the_formula(label_smoothing, rng):
+    logits = rng.normal(scale=3, size=(2, 4, VOCABULARY)).astype("float32")
+    labels = rng.integers(VOCABULARY, size=(2, 4))
+    actual = cross_entropy(ops.convert_to_tensor(labels), ops.convert_to_tensor(logits), label_smoothing)
+    for b in range(2):
+        smoothed, nll = reference.token_losses(labels[b], logits[b].astype("float64"), label_smoothing)
+        np.testing.assert_allclose(as_array(actual.loss)[b], smoothed, rtol=1e-5)
+        np.testing.assert_allclose(as_array(actual.negative_log_likelihood)[b], nll, rtol=1e-5)
+
+
+def test_cross_entropy_of_half_precision_is_computed_in_float32():
+    logits = ops.cast(ops.convert_to_tensor(np.array([[300.0, 299.0, 0.0]], "float32")), "bfloat16")
+    nll = cross_entropy(ops.convert_to_tensor(np.array([1])), logits).negative_log_likelihood
+    assert keras.backend.standardize_dtype(nll.dtype) == "float32"
+    logits = as_array(logits)[0]  # bfloat16 has no 299
+    np.testing.assert_allclose(as_array(nll), np.log(np.exp(logits - logits[1]).sum()), rtol=1e-5)
+
+
+def problem(rng: np.random.Generator, num_rows: int, dtype: str = "float32"):
+    """Returns the three inputs with a gradient, labels and weights: two of three weights are not 0 or 1."""
+    variables = [
+        keras.Variable(rng.normal(size=shape).astype("float32"), dtype=dtype)
+        for shape in ((num_rows, WIDTH), (VOCABULARY, WIDTH), (VOCABULARY,))
+    ]
+    labels = rng.integers(VOCABULARY, size=num_rows)
+    weights = np.where(np.arange(num_rows) % 3 == 2, 0, rng.uniform(0.5, 2, size=num_rows)).astype("float32")
+    return variables, ops.convert_to_tensor(labels), ops.convert_to_tensor(weights)
+
+
+def projected(variables, labels, weights, label_smoothing):
+    hidden, matrix, bias = (variable + 0 for variable in variables)  # tensors, as the loss wants them
+    return projected_cross_entropy(hidden, matrix, bias, labels, weights, label_smoothing)
+
+
+def plain(variables, labels, weights, label_smoothing):
+    hidden, matrix, bias = (ops.cast(variable, "float32") for variable in variables)
+    token_losses = cross_entropy(labels, ops.matmul(hidden, ops.transpose(matrix)) + bias, label_smoothing)
+    return ops.stack([ops.sum(weights * loss) for loss in token_losses])
+
+
+def check_against_plain(rng, num_rows, label_smoothing):
+    variables, labels, weights = problem(rng, num_rows)
+    nll = as_array(projected(variables, labels, weights, label_smoothing))[1]
+    np.testing.assert_allclose(nll, as_array(plain(variables, labels, weights, label_smoothing))[1], rtol=1e-5)
+    # Squared, so that what comes from above is not 1.
+    actual = value_and_gradients(lambda: projected(variables, labels, weights, label_smoothing)[0] ** 2, variables)
+    expected = value_and_gradients(lambda: plain(variables, labels, weights, label_smoothing)[0] ** 2, variables)
+    np.testing.assert_allclose(actual[0], expected[0], rtol=1e-4)
+    for one, other in zip(actual[1], expected[1], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3 * np.abs(other).max())
+
+
+@SMOOTHING
+@pytest.mark.parametrize("num_rows", [1, 4, 10])
+def test_blocks_are_the_whole(num_rows, label_smoothing, rng, monkeypatch):
+    """Less than a block, one exactly, and two and a half."""
+    monkeypatch.setattr(losses, "ROWS_PER_BLOCK", 4)
+    check_against_plain(rng, num_rows, label_smoothing)
+
+
+def test_blocks_of_the_real_size(rng):
+    check_against_plain(rng, losses.ROWS_PER_BLOCK + 3, 0.1)
+
+
+@SMOOTHING
+def test_projected_is_the_formula(label_smoothing, rng):
+    variables, labels, weights = problem(rng, 10)
+    hidden, matrix, bias = map(as_array, variables)
+    smoothed, nll = reference.token_losses(as_array(labels), hidden @ matrix.T + bias, label_smoothing)
+    sums = as_array(projected(variables, labels, weights, label_smoothing))
+    np.testing.assert_allclose(sums, [as_array(weights) @ smoothed, as_array(weights) @ nll], rtol=1e-5)
+
+
+def test_negative_log_likelihood_has_no_gradient(rng):
+    variables, labels, weights = problem(rng, 10)
+    _, gradients = value_and_gradients(lambda: projected(variables, labels, weights, 0.1)[1], variables)
+    assert not any(gradient.any() for gradient in gradients)
+
+
+def test_rows_of_weight_zero_count_for_nothing(rng):
+    variables, labels, weights = problem(rng, 9)
+    _, gradients = value_and_gradients(lambda: projected(variables, labels, weights, 0.1)[0], variables)
+    np.testing.assert_array_equal(gradients[0][2::3], 0)
+    assert (gradients[0][0::3] != 0).all()
+
+    nothing = ops.zeros_like(weights)
+    value, gradients = value_and_gradients(lambda: projected(variables, labels, nothing, 0.1)[0], variables)
+    assert value == 0
+    assert not any(gradient.any() for gradient in gradients)
+
+
+def test_half_precision(rng):
+    variables, labels, weights = problem(rng, 40, dtype="bfloat16")
+    sums = projected(variables, labels, weights, 0.1)
+    assert keras.backend.standardize_dtype(sums.dtype) == "float32"
+    actual = value_and_gradients(lambda: projected(variables, labels, weights, 0.1)[0], variables)
+    expected = value_and_gradients(lambda: plain(variables, labels, weights, 0.1)[0], variables)
+    np.testing.assert_allclose(actual[0], expected[0], rtol=0.01)
+    for one, other in zip(actual[1], expected[1], strict=True):
+        np.testing.assert_allclose(one, other, atol=0.03 * np.abs(other).max())

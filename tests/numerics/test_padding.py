@@ -1,0 +1,109 @@
+"""Padding and company change nothing: extra columns, other sentences in the batch, a row without any token."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from nmt.layers.encoder import Encoder
+from nmt.text.special import PAD_ID
+from nmt.training.objective import Objective
+from tests.gradients import as_array, value_and_gradients
+from tests.numerics.tiny import ARCHITECTURES, SENTENCES, padded, tiny_model
+
+
+@pytest.fixture(params=["conditional-after-all", "input_feeding-before-none-2"])
+def model(request, rng):
+    return tiny_model(rng, **ARCHITECTURES[request.param])
+
+
+def loss_and_gradients(model, batch):
+    objective = Objective(model, 0.1)
+    inputs, labels = batch
+    return value_and_gradients(
+        lambda: objective.compute_loss(y=labels, y_pred=objective(inputs, training=True)), model.weights
+    )
+
+
+def test_extra_columns_change_neither_logits_nor_gradients(model):
+    tight, wide = padded(), padded(extra_source=3, extra_target=2)
+    is_real = as_array(tight[1]) != PAD_ID
+    num_steps = is_real.shape[1]
+    logits, wide_logits = as_array(model(tight[0])), as_array(model(wide[0]))
+    np.testing.assert_allclose(wide_logits[:, :num_steps][is_real], logits[is_real], atol=1e-5)
+
+    loss, gradients = loss_and_gradients(model, tight)
+    wide_loss, wide_gradients = loss_and_gradients(model, wide)
+    np.testing.assert_allclose(wide_loss, loss, rtol=1e-6)
+    for wide_gradient, gradient in zip(wide_gradients, gradients, strict=True):
+        np.testing.assert_allclose(wide_gradient, gradient, atol=1e-6)
+
+
+def test_batch_is_single(model):
+    logits = as_array(model(padded()[0]))
+    for b, sentence in enumerate(SENTENCES):
+        alone = as_array(model(padded([sentence])[0]))[0]
+        np.testing.assert_allclose(logits[b, : len(alone)], alone, atol=1e-5)
+
+
+def test_loss_of_a_batch_is_the_mean_over_its_tokens(model):
+    alone = [loss_and_gradients(model, padded([sentence])) for sentence in SENTENCES]
+    num_tokens = np.array([len(target) + 1 for _, target in SENTENCES])
+    shares = num_tokens / num_tokens.sum()
+    loss, gradients = loss_and_gradients(model, padded())
+    np.testing.assert_allclose(loss, shares @ [loss for loss, _ in alone], rtol=1e-5)
+    for together, *apart in zip(gradients, *(gradients for _, gradients in alone), strict=True):
+        expected = sum(share * gradient for share, gradient in zip(shares, apart, strict=True))
+        np.testing.assert_allclose(together, expected, atol=1e-5)
+
+
+def test_no_gradient_at_padding(rng):
+    """Embeddings of their own, so that the padding's row is met as padding alone and not by the softmax."""
+    model = tiny_model(rng, **ARCHITECTURES["input_feeding-before-none-2"])
+    _, gradients = loss_and_gradients(model, padded(extra_source=1, extra_target=1))
+    by_name = dict(zip(model.named_weights(), gradients, strict=True))
+    for side, used in (("source", {3, 4, 5, 6, 7, 8, 9, 10}), ("target", {2, 4, 5, 6, 7, 8, 9, 10})):
+        gradient = by_name[f"{side}_embedding/embeddings"]
+        assert {row for row in range(len(gradient)) if gradient[row].any()} == used
+
+
+def test_padding_embedding_is_never_seen(model):
+    inputs, labels = padded()
+    is_real = as_array(labels) != PAD_ID
+    logits = as_array(model(inputs))[is_real]
+    for embedding in {model.source_embedding, model.target_embedding}:
+        table = as_array(embedding.embeddings)
+        table[PAD_ID] = 100.0
+        embedding.embeddings.assign(table)
+    after = as_array(model(inputs))[is_real]
+    tied = model.readout.tied  # then the padding's own logit is, rightly, another
+    np.testing.assert_allclose(after[:, tied:], logits[:, tied:], atol=1e-5)
+
+
+def test_encoder_passes_no_gradient_to_padding(rng):
+    encoder = Encoder(2, num_layers=2)
+    embedded = keras.Variable(rng.normal(size=(2, 4, 3)).astype("float32"))
+    mask = np.array([[True] * 4, [True, True, False, False]])
+    encoder.build(embedded.shape)
+    _, (gradient,) = value_and_gradients(
+        lambda: ops.sum(encoder(embedded.value, mask=ops.convert_to_tensor(mask)) ** 2), [embedded]
+    )
+    np.testing.assert_array_equal(gradient[~mask], 0)
+    assert (gradient[mask] != 0).all()
+
+
+def test_row_of_padding_alone_is_finite_and_leaves_the_others_as_they_were(model):
+    inputs, labels = padded()
+    empty = {name: ops.concatenate([ids, ops.zeros_like(ids[:1])], axis=0) for name, ids in inputs.items()}
+    labels_and_none = ops.concatenate([labels, ops.zeros_like(labels[:1])], axis=0)
+    hidden, attention = model.teacher_force(**empty)
+    assert np.isfinite(as_array(hidden)).all()
+    np.testing.assert_array_equal(as_array(attention)[-1], 0)
+
+    loss, gradients = loss_and_gradients(model, (inputs, labels))
+    other_loss, other_gradients = loss_and_gradients(model, (empty, labels_and_none))
+    np.testing.assert_allclose(other_loss, loss, rtol=1e-6)
+    for other, gradient in zip(other_gradients, gradients, strict=True):
+        np.testing.assert_allclose(other, gradient, atol=1e-6)

@@ -1,0 +1,256 @@
+"""Each update rule against one written in NumPy, in float64: clipping, averages, weight decay, the cut of the rate."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from nmt.training.optimizers import averaged_weights, build_optimizer
+from nmt.training.schedules import WarmupSchedule
+from tests.gradients import as_array, value_and_gradients
+
+NAMES = ("adam", "adamw", "rmsprop")
+SHAPES = {"kernel": (3, 4), "bias": (4,), "output_bias": (5,), "scale": ()}
+DECAYED = {"kernel", "scale"}
+RATE, WEIGHT_DECAY, EMA_DECAY = 0.01, 0.1, 0.9
+
+
+class Reference:
+    """Adam (Kingma and Ba, algorithm 1), AdamW (Loshchilov and Hutter, algorithm 2) and RMSprop (Tieleman and Hinton).
+
+    With Keras's constants, and Adam's epsilon where Keras has it: added to the root of the uncorrected second moment.
+    """
+
+    def __init__(self, name, values, clip_norm):
+        self.name = name
+        self.values = {key: value.astype("float64") for key, value in values.items()}
+        self.first = {key: np.zeros(value.shape) for key, value in values.items()}
+        self.second = {key: np.zeros(value.shape) for key, value in values.items()}
+        self.averages = dict(self.values)
+        self.clip_norm = clip_norm
+        self.norm = 0.0
+        self.num_updates = 0
+
+    def apply(self, gradients, rate=RATE):
+        self.norm = np.sqrt(sum((gradient.astype("float64") ** 2).sum() for gradient in gradients.values()))
+        scale = min(1.0, self.clip_norm / self.norm) if self.norm else 1.0
+        self.num_updates += 1
+        for key, gradient in gradients.items():
+            self._apply_one(key, gradient * scale, rate)
+            decay = 0.0 if self.num_updates == 1 else EMA_DECAY  # the first average is the first weight
+            self.averages[key] = decay * self.averages[key] + (1 - decay) * self.values[key]
+
+    def _apply_one(self, key, gradient, rate):
+        first, second, t = self.first, self.second, self.num_updates
+        if self.name == "rmsprop":
+            second[key] = 0.9 * second[key] + 0.1 * gradient**2
+            self.values[key] = self.values[key] - rate * gradient / np.sqrt(second[key] + 1e-7)
+            return
+        if self.name == "adamw" and key in DECAYED:
+            self.values[key] = self.values[key] * (1 - rate * WEIGHT_DECAY)
+        first[key] = 0.9 * first[key] + 0.1 * gradient
+        second[key] = 0.999 * second[key] + 0.001 * gradient**2
+        corrected = rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        self.values[key] = self.values[key] - corrected * first[key] / (np.sqrt(second[key]) + 1e-7)
+
+
+def make_weights(rng):
+    return {
+        name: keras.Variable(rng.normal(size=shape).astype("float32"), name=name) for name, shape in SHAPES.items()
+    }
+
+
+def make_gradients(rng, size):
+    gradients = {name: rng.normal(size=shape).astype("float32") for name, shape in SHAPES.items()}
+    return {name: np.float32(size) * gradient for name, gradient in gradients.items()}
+
+
+def apply(optimizer, gradients, weights):
+    optimizer.apply([ops.convert_to_tensor(gradients[name]) for name in weights], list(weights.values()))
+
+
+def build(name, weights, *, rate=RATE, clip_norm=1.0, ema_decay=None):
+    optimizer = build_optimizer(name, rate, clip_norm=clip_norm, weight_decay=WEIGHT_DECAY, ema_decay=ema_decay)
+    optimizer.build(list(weights.values()))
+    return optimizer
+
+
+def values_of(weights):
+    return {name: as_array(weight.value) for name, weight in weights.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [0.01, 10.0], ids=["below the norm", "clipped"])
+def test_updates_equal_the_reference(name, size, rng):
+    weights = make_weights(rng)
+    reference = Reference(name, values_of(weights), clip_norm=1.5)
+    optimizer = build(name, weights, clip_norm=1.5, ema_decay=EMA_DECAY)
+    for _ in range(8):
+        gradients = make_gradients(rng, size)
+        apply(optimizer, gradients, weights)
+        reference.apply(gradients)
+        np.testing.assert_allclose(float(optimizer.gradient_norm), reference.norm, rtol=1e-6)
+        averages = averaged_weights(optimizer)
+        for key, weight in weights.items():
+            np.testing.assert_allclose(as_array(weight.value), reference.values[key], rtol=1e-4, atol=2e-6)
+            np.testing.assert_allclose(
+                as_array(averages[id(weight)].value), reference.averages[key], rtol=1e-4, atol=2e-6
+            )
+    assert (reference.norm > 1.5) == (size > 1)
+
+
+def test_clipping_keeps_the_direction():
+    """The same gradient at norm 5 and at 500 makes the same first step of RMSprop's accumulator: (0.6, 0.8) * 2."""
+    for size in (5, 500):
+        weights = {"weight": keras.Variable(np.zeros(2, "float32"))}
+        optimizer = build("rmsprop", weights, clip_norm=2.0)
+        apply(optimizer, {"weight": np.array([0.6, 0.8], "float32") * size}, weights)
+        accumulator = next(v for v in optimizer.variables if "velocity" in v.path)
+        np.testing.assert_allclose(as_array(accumulator.value), 0.1 * np.array([1.2, 1.6]) ** 2, rtol=1e-5)
+        assert float(optimizer.gradient_norm) == pytest.approx(size)
+
+
+def test_a_gradient_of_zero_changes_nothing():
+    weights = {"bias": keras.Variable(np.ones(3, "float32"), name="bias")}
+    optimizer = build("adam", weights)
+    apply(optimizer, {"bias": np.zeros(3, "float32")}, weights)
+    assert float(optimizer.gradient_norm) == 0.0
+    np.testing.assert_array_equal(as_array(weights["bias"].value), np.ones(3))
+
+
+def test_no_number_shows_in_the_norm():
+    weights = {"bias": keras.Variable(np.ones(2, "float32"), name="bias")}
+    optimizer = build("adam", weights)
+    apply(optimizer, {"bias": np.array([1.0, np.nan], "float32")}, weights)
+    assert np.isnan(float(optimizer.gradient_norm))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rate_scale_cuts_the_rate(name, rng):
+    """At a scale of 1/4 everything, weight decay too, moves as at a quarter of the rate."""
+    weights = make_weights(rng)
+    reference = Reference(name, values_of(weights), clip_norm=1.0)
+    schedule = WarmupSchedule(RATE, "constant", warmup_updates=2)
+    optimizer = build(name, weights, rate=schedule)
+    assert float(optimizer.rate_scale) == 1.0
+    rates = [RATE / 2, RATE, RATE / 4, RATE / 4]
+    for number, rate in enumerate(rates):
+        if number == 2:
+            optimizer.rate_scale.assign(0.25)
+        assert float(optimizer.learning_rate) == pytest.approx(rate)
+        gradients = make_gradients(rng, 1.0)
+        apply(optimizer, gradients, weights)
+        reference.apply(gradients, rate)
+    for key, weight in weights.items():
+        np.testing.assert_allclose(as_array(weight.value), reference.values[key], rtol=1e-4, atol=2e-6)
+
+
+def test_weight_decay_leaves_biases_alone(rng):
+    """With gradients of zero the decay is all that happens."""
+    weights = make_weights(rng)
+    before = values_of(weights)
+    optimizer = build("adamw", weights)
+    apply(optimizer, {name: np.zeros(shape, "float32") for name, shape in SHAPES.items()}, weights)
+    for name, weight in weights.items():
+        factor = 1 - RATE * WEIGHT_DECAY if name in DECAYED else 1.0
+        np.testing.assert_allclose(as_array(weight.value), before[name] * factor, rtol=1e-6, err_msg=name)
+
+
+def test_weight_decay_of_a_model_spares_its_biases_alone():
+    from nmt.model import Seq2Seq
+
+    model = Seq2Seq(
+        source_vocabulary_size=9,
+        target_vocabulary_size=9,
+        embedding_size=3,
+        encoder_size=3,
+        decoder_size=3,
+        attention_size=3,
+    )
+    optimizer = build_optimizer("adamw", 0.1, clip_norm=1.0, weight_decay=0.5)
+    optimizer.build(model.trainable_variables)
+    weights = model.named_weights()
+    for weight in weights.values():
+        weight.assign(ops.ones_like(weight))
+    optimizer.apply([ops.zeros(weight.shape) for weight in model.trainable_variables], model.trainable_variables)
+    shrunk = {name for name, weight in weights.items() if float(ops.max(weight)) < 1}
+    assert {name for name in weights if name.rpartition("/")[2] in ("bias", "candidate_bias", "output_bias")} == (
+        weights.keys() - shrunk
+    )
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+def test_the_others_decay_nothing(name, rng):
+    weights = make_weights(rng)
+    before = values_of(weights)
+    apply(build(name, weights), {key: np.zeros(shape, "float32") for key, shape in SHAPES.items()}, weights)
+    for key, value in values_of(weights).items():
+        np.testing.assert_array_equal(value, before[key])
+
+
+def test_averages_are_kept_where_asked_alone(rng):
+    weights = make_weights(rng)
+    assert averaged_weights(build("adam", weights)) == {}
+    averages = averaged_weights(build("adam", weights, ema_decay=0.5))
+    assert averages.keys() == {id(weight) for weight in weights.values()}
+    for weight in weights.values():
+        assert averages[id(weight)].shape == weight.shape
+        assert averages[id(weight)] is not weight
+
+
+def test_the_state_is_all_in_the_variables(rng):
+    """What a checkpoint holds is enough: a second optimizer, given the variables of the first, goes on as it would."""
+    weights, twins = make_weights(rng), make_weights(rng)
+    first, second = (build("adamw", group, ema_decay=EMA_DECAY) for group in (weights, twins))
+    for _ in range(3):
+        apply(first, make_gradients(rng, 1.0), weights)
+    first.rate_scale.assign(0.5)
+    for group in ((weights.values(), twins.values()), (first.variables, second.variables)):
+        for variable, twin in zip(*group, strict=True):
+            twin.assign(variable.value)
+    for _ in range(2):
+        gradients = make_gradients(rng, 1.0)
+        apply(first, gradients, weights)
+        apply(second, gradients, twins)
+    for name in weights:
+        np.testing.assert_array_equal(as_array(weights[name].value), as_array(twins[name].value))
+    assert float(first.gradient_norm) == float(second.gradient_norm) > 0
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="other backends have no sparse gradients")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sparse_gradient_is_as_good_as_a_dense_one(name, rng):
+    """A lookup's gradient is a `tf.IndexedSlices`; the row that occurs twice counts twice, in the norm too."""
+    import tensorflow as tf
+
+    table = rng.normal(size=(6, 3)).astype("float32")
+    ids, upstream = np.array([[1, 4, 1]]), rng.normal(size=(1, 3, 3)).astype("float32")
+    dense = np.zeros_like(table)
+    np.add.at(dense, ids, upstream)
+
+    variable = keras.Variable(table, name="embeddings")
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.gather(variable.value, ids) * upstream)
+    gradient = tape.gradient(loss, variable.value)
+    assert isinstance(gradient, tf.IndexedSlices)
+    optimizer = build_optimizer(name, RATE, clip_norm=0.5, weight_decay=WEIGHT_DECAY)
+    optimizer.build([variable])
+    optimizer.apply([gradient], [variable])
+
+    reference = Reference(name, {"kernel": table}, clip_norm=0.5)
+    reference.apply({"kernel": dense})
+    np.testing.assert_allclose(float(optimizer.gradient_norm), reference.norm, rtol=1e-6)
+    np.testing.assert_allclose(as_array(variable.value), reference.values["kernel"], rtol=1e-4, atol=2e-6)
+
+
+def test_minimises():
+    """The gradients that a backend makes go in as they are."""
+    weight = keras.Variable(np.array([3.0, -2.0], "float32"))
+    optimizer = build_optimizer("adam", 0.1, clip_norm=1.0)
+    optimizer.build([weight])
+    for _ in range(200):
+        _, gradients = value_and_gradients(lambda: ops.sum(ops.square(weight - 1.0)), [weight])
+        optimizer.apply([ops.convert_to_tensor(gradients[0].astype("float32"))], [weight])
+    np.testing.assert_allclose(as_array(weight.value), [1.0, 1.0], atol=1e-2)
