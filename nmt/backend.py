@@ -115,8 +115,8 @@ def dense(gradient: Tensor) -> Tensor:
     """Returns a gradient as an ordinary tensor.
 
     TensorFlow's gradient of an embedding is a `tf.IndexedSlices`, in which a row that was looked up twice stands twice:
-    its norm, and the squares that Adam keeps, would be those of the two parts. `keras.ops.convert_to_tensor` leaves it so
-    (3.15.1).
+    its norm, and the squares that Adam keeps, would be those of the two parts. `keras.ops.convert_to_tensor` leaves it
+    so (3.15.1).
     """
     if library_name() == "tensorflow":
         import tensorflow as tf

@@ -184,7 +184,7 @@ def repl(model: cli_options.Model) -> None:
     /help there lists what else it knows: beam size, several translations, the attention as a table,
     other models. In a pipe it translates as `nmt translate` does.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (console.is_terminal(sys.stdin) and console.is_terminal(sys.stdout)):
         translate(model)
         return
     console.show(f"loading {model} ...")

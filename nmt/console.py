@@ -13,8 +13,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from nmt import files
+from nmt.errors import FileError
 from nmt.terminal import printable
 
 BROKEN_PIPE_STATUS = 141
@@ -45,7 +47,7 @@ class _FileHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
         for line in self.format(record).split("\n"):
-            files.append_line(self._path, printable(f"{moment} {record.levelname} {line}"))
+            files.append_line(self._path, printable(f"{moment} {record.levelname} {line}".rstrip()))
 
 
 @contextlib.contextmanager
@@ -93,13 +95,20 @@ def show(message: str, level: str = "") -> None:
     sys.stderr.flush()
 
 
+def is_terminal(stream: TextIO | None) -> bool:
+    """Tells whether a standard stream is a terminal; it is None where it was closed before Python started."""
+    return stream is not None and stream.isatty()
+
+
 def write_result(text: str) -> None:
     """Writes UTF-8 text to standard output, at once, whatever the encoding of the terminal.
 
     Raises:
-        FileError: It can't be written: a full disk.
+        FileError: It is closed, or can't be written: a full disk.
         SystemExit: Nobody reads it any more; not worth a message.
     """
+    if sys.stdout is None:
+        raise FileError("standard output: can't write: it is closed. Give a file, or leave it open.")
     try:
         sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
         sys.stdout.buffer.flush()
@@ -124,7 +133,7 @@ def progress(unit: str, total: int | None = None, *, is_shown: bool = True) -> I
     Yields:
         A function to be called with the number that is done.
     """
-    if not is_shown or not sys.stderr.isatty():
+    if not is_shown or not is_terminal(sys.stderr):
         yield lambda _: None
         return
     from rich import progress as bars  # here: no other command needs it

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 from nmt import files
-from nmt.console import progress, write_result
+from nmt.console import is_terminal, progress, write_result
 from nmt.errors import InputError
 from nmt.terminal import printable
 from nmt.text.corpus import SentencePair
@@ -199,7 +199,7 @@ def open_output(path: Path | None) -> Iterator[Output]:
     if path is not None:
         with files.new_file(path) as file:
             yield Output(lambda text: file.write(text.encode("utf-8")), is_terminal=False)
-    elif sys.stdout.isatty():
+    elif is_terminal(sys.stdout):
         yield Output(lambda text: write_result(printable(text, keep="\n")), is_terminal=True)
     else:
         yield Output(write_result, is_terminal=False)

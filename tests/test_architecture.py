@@ -66,9 +66,7 @@ MAY_IMPORT = {
     "nmt.held_out": (
         "nmt.errors nmt.files nmt.config nmt.console nmt.corpora nmt.text nmt.decoding.translator nmt.evaluation"
     ),
-    "nmt.repl": (
-        "nmt.errors nmt.config nmt.terminal nmt.console nmt.loading nmt.decoding nmt.attention_table nmt.plotting"
-    ),
+    "nmt.repl": "nmt.errors nmt.config nmt.terminal nmt.console nmt.decoding nmt.attention_table",
     "nmt.training_run": "nmt.errors nmt.files nmt.config nmt.config_problems nmt.console nmt.run_dir",
     "nmt.cli_options": "",
     "nmt.cli": "nmt",
@@ -78,7 +76,7 @@ MAY_IMPORT = {
 
 # Library modules take plain values; these are the shell that reads the configuration.
 READS_CONFIG = {
-    "nmt", "nmt.cli", "nmt.training_run", "nmt.training.trainer", "nmt.decoding.translator", "nmt.loading",
+    "nmt", "nmt.cli", "nmt.repl", "nmt.training_run", "nmt.training.trainer", "nmt.decoding.translator", "nmt.loading",
     "nmt.held_out", "nmt.model_file", "nmt.corpora",
 }  # fmt: skip
 

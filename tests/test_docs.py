@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import shlex
@@ -185,8 +186,9 @@ def test_the_overrides_that_documents_show_are_accepted(where: str, words: list[
 def test_a_script_is_its_command(name: str) -> None:
     script = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), "--help"]
     command = [sys.executable, "-m", "nmt", name, "--help"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     shown, expected = (
-        subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+        subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True)
         for words in (script, command)
     )
     assert f"nmt {name}" in expected.stdout

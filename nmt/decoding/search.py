@@ -122,6 +122,8 @@ class BeamSearch:
                 f"`n_best` must be from 1 to `beam_size`. Received: n_best={options.n_best}, "
                 f"beam_size={options.beam_size}"
             )
+        if min(options.length_penalty, options.coverage_penalty, options.no_repeat_ngram_size) < 0:
+            raise ValueError(f"Penalties and n-gram size must be >= 0. Received: {options}")
         self.options = options
         self._step = step
         self._advance = compiler(self.advance)
@@ -134,11 +136,14 @@ class BeamSearch:
             source: The sentences and the limits of their outputs.
 
         Returns:
-            For each sentence its finished hypotheses, best first: at most `n_best`.
+            For each sentence its finished hypotheses, best first: at most `n_best`, and none where the limits of length
+            and repetition leave none.
         """
-        beam, is_done = self.start(model_state, source), False
-        while not is_done:
+        beam = self.start(model_state, source)
+        for _ in range(int(ops.max(source.max_length))):
             beam, is_done = self._advance(beam, source)
+            if is_done:
+                break
         return [
             [
                 Finished(_pieces(tokens), float(score), float(log_prob))

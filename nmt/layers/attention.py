@@ -75,8 +75,7 @@ class BahdanauAttention(keras.layers.Layer):
         batch_size, source_length, _ = ops.shape(memory)
         projected = ops.matmul(query, self._cast(self.query_kernel))
         projected = ops.reshape(projected, (batch_size, -1, 1, self.units))  # (B, Q, 1, A)
-        hidden = ops.tanh(projected + ops.expand_dims(keys, 1))  # (B, Q, S, A)
-        energy = ops.squeeze(ops.matmul(hidden, self._cast(self.energy_vector)), -1)  # (B, Q, S)
+        energy = additive_energy(projected, ops.expand_dims(keys, 1), self._cast(self.energy_vector))  # (B, Q, S)
         weights = ops.cast(masked_softmax(energy, ops.expand_dims(mask, 1)), self.compute_dtype)
         context = ops.matmul(weights, memory)  # (B, Q, M)
         width = memory.shape[-1]
@@ -88,6 +87,44 @@ class BahdanauAttention(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units}
+
+
+def additive_energy(queries: Tensor, keys: Tensor, vector: Tensor) -> Tensor:
+    """Returns v . tanh(q + k) for every query and key, with a gradient that keeps no (B, Q, S, A) tensor.
+
+    Automatic differentiation keeps the tanh of every step until the backward pass: on long sentences the largest share
+    of training's memory. It is computed again instead. With g the gradient of the energy and h = tanh(q + k):
+
+        d (q + k) = g v (1 - h^2)        d v = sum of g h
+
+    Args:
+        queries: (B, Q, 1, A).
+        keys: (B, 1, S, A).
+        vector: (A, 1).
+
+    Returns:
+        (B, Q, S).
+    """
+
+    def with_gradient(queries: Tensor, keys: Tensor, vector: Tensor) -> tuple[Tensor, object]:
+        energy = ops.squeeze(ops.matmul(ops.tanh(queries + keys), vector), -1)
+
+        def gradient(*args: Tensor, upstream: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+            g = ops.expand_dims(args[0] if upstream is None else upstream, -1)  # (B, Q, S, 1)
+            hidden = ops.tanh(queries + keys)
+            vector_gradient = ops.matmul(
+                ops.transpose(ops.reshape(hidden, (-1, hidden.shape[-1]))), ops.reshape(g, (-1, 1))
+            )
+            sum_gradient = g * ops.squeeze(vector, -1) * (1 - hidden * hidden)  # (B, Q, S, A)
+            return (
+                ops.sum(sum_gradient, axis=2, keepdims=True),
+                ops.sum(sum_gradient, axis=1, keepdims=True),
+                vector_gradient,
+            )
+
+        return energy, gradient
+
+    return ops.custom_gradient(with_gradient)(queries, keys, vector)
 
 
 def masked_softmax(energy: Tensor, mask: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from nmt.backend import library_name
 from nmt.data.dataset import ParallelDataset
 from nmt.errors import TrainingError
 from nmt.training.checkpoint import Progress
@@ -68,26 +69,22 @@ class Clock(keras.callbacks.Callback):
         self._num_tokens = 0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        loss = (logs or {}).get("loss", 0.0)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss is no finite number after update {self.progress.updates + 1:,}. Rule: it must stay finite. "
-                f"Received: loss={loss}. Lower training.learning_rate or training.clip_norm, and resume from the last "
-                "checkpoint."
-            )
         now = time.monotonic()
         self._num_tokens += self.dataset.num_target_tokens(batch)
         self._tokens_seconds = now - self._epoch_start
         self.progress.updates += 1
+        self._check_finite("loss", (logs or {}).get("loss", 0.0))
         self.progress.seconds = self._seconds_before + now - self._start
         if self.progress.updates >= self.max_updates or self.progress.seconds >= self.max_seconds:
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        # No later loss would show what the last update of the epoch has broken.
+        self._check_finite("gradient_norm", float(self.model.optimizer.gradient_norm))
         self.progress.epoch = epoch + 1
 
     def is_over(self) -> bool:
-        """Returns whether a limit of updates or time is reached."""
+        """Reads the clock and returns whether a limit of updates or time is reached."""
         self.progress.seconds = self._seconds_before + time.monotonic() - self._start
         return self.progress.updates >= self.max_updates or self.progress.seconds >= self.max_seconds
 
@@ -96,6 +93,13 @@ class Clock(keras.callbacks.Callback):
         done = min(num_epochs * len(self.dataset), self.max_updates)
         by_updates = self.progress.seconds / max(self.progress.updates, 1) * (done - self.progress.updates)
         return max(0.0, min(by_updates, self.max_seconds - self.progress.seconds))
+
+    def _check_finite(self, name: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"training has diverged in update {self.progress.updates:,}. Rule: loss and gradient stay finite. "
+                f"Received: {name}={value}. Start a new run with a lower training.learning_rate or training.clip_norm."
+            )
 
 
 class Display(keras.callbacks.Callback):
@@ -151,6 +155,8 @@ class Display(keras.callbacks.Callback):
             self._bar = None
 
     def _describe(self, logs: dict[str, Any]) -> str:
+        if library_name() == "jax":
+            self.model.jax_state_sync()  # within an epoch `fit` keeps the state of the optimizer to itself
         optimizer = self.model.optimizer
         return "  ".join(
             [

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from nmt import files
-from nmt.errors import RunDirectoryError
+from nmt.errors import FileError, RunDirectoryError
 
 _NAME = re.compile(r"epoch-(\d{5})")
 _COUNTER = re.compile(r"_\d+(?=/)")
@@ -43,8 +43,6 @@ class Progress:
     """Validations since the best."""
     num_bad_since_cut: int = 0
     """Validations since the best or the last cut of the learning rate."""
-    is_finished: bool = False
-    """Whether training ended by itself."""
 
 
 def save_checkpoint(folder: Path, variables: list[keras.Variable], progress: Progress, keep: int) -> None:
@@ -59,12 +57,19 @@ def save_checkpoint(folder: Path, variables: list[keras.Variable], progress: Pro
     Raises:
         FileError: The folder can't be written; the old checkpoints are as before.
     """
+    import safetensors
     import safetensors.numpy
 
     # In C order, which safetensors takes for granted; `np.ascontiguousarray` would make vectors of the scalars.
     arrays = {name: np.asarray(keras.ops.convert_to_numpy(v), order="C") for name, v in _named(variables).items()}
     with files.new_folder(folder / f"epoch-{progress.epoch:05d}") as temporary:
-        files.write_bytes(temporary / "state.safetensors", safetensors.numpy.save(arrays))
+        try:
+            # Straight to the file: a copy of the state in memory would be the peak of the whole training.
+            safetensors.numpy.save_file(arrays, temporary / "state.safetensors")
+        except safetensors.SafetensorError as error:
+            raise FileError(
+                f"{folder}: can't write a checkpoint: {error}. Make room on the disk, then resume the run."
+            ) from error
         files.write_text(temporary / "progress.json", json.dumps(dataclasses.asdict(progress), indent=2) + "\n")
     for number in _numbers(folder)[:-keep]:
         files.remove_folder(folder / f"epoch-{number:05d}")

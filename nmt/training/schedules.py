@@ -20,12 +20,12 @@ Decay = Literal["constant", "inverse_sqrt", "cosine"]
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up to a peak, then a decay.
 
-    With u the number of this update, counted from 1, w the warm-up and d the `decay_updates`:
+    With u the number of this update, counted from 1, w the warm-up, d the `decay_updates` and f the floor:
 
-        warm-up        peak * u / w                                                  while u <= w
+        warm-up        peak * u / w                                                     while u <= w
         constant       peak
-        inverse_sqrt   peak * sqrt((w + d) / u)                                      from u = w + d on, peak before
-        cosine         floor + (peak - floor) * (1 + cos(pi * min((u - w) / d, 1))) / 2
+        inverse_sqrt   peak * max(f, sqrt((w + d) / u))                                 from u = w + d on, peak before
+        cosine         peak * (f + (1 - f) * (1 + cos(pi * min((u - w) / d, 1))) / 2)
 
     The inverse root is that of Vaswani et al. 2017 (https://arxiv.org/abs/1706.03762, section 5.3) with a stretch at
     the peak; the cosine that of Loshchilov and Hutter 2017 (https://arxiv.org/abs/1608.03983, eq. 5) without restarts.

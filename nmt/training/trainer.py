@@ -62,12 +62,11 @@ def train(config: Config, run_dir: RunDirectory, *, resume: bool = False, consol
     test_pairs = (
         read_corpora(config.data.test, config.source_language, config.target_language) if config.data.test else []
     )
-    source, target = _load_tokenizers(config, run_dir) if resume else _train_tokenizers(config, run_dir, training_pairs)
+    source, target = _tokenizers(config, run_dir, training_pairs)
     dataset = _batches(config, training_pairs, source, target)
-    num_pairs = len(training_pairs)
     del training_pairs
     run = _Run(config, run_dir, dataset, source, target, dev_pairs)
-    run.describe(num_pairs)
+    run.describe()
     if resume:
         run.resume()
     run.fit(console or Console())
@@ -111,7 +110,7 @@ class _Run:
     def _variables(self) -> list[keras.Variable]:
         return [*self.objective.variables, *self.optimizer.variables]
 
-    def describe(self, num_pairs: int) -> None:
+    def describe(self) -> None:
         vocabularies = f"{self.translator.target_tokenizer.vocabulary_size:,}"
         if self.translator.source_tokenizer is not self.translator.target_tokenizer:
             vocabularies = f"{self.translator.source_tokenizer.vocabulary_size:,} and {vocabularies}"
@@ -122,7 +121,6 @@ class _Run:
             f"{len(self.dataset):,}",
             library_name(),
         )
-        self.training_data = [f"{num_pairs:,} {self.config.source_language}-{self.config.target_language} pairs"]
 
     def resume(self) -> None:
         progress = load_checkpoint(self.run_dir.checkpoints, self._variables)
@@ -137,10 +135,10 @@ class _Run:
 
     def fit(self, console: Console) -> None:
         training = self.config.training
-        if self.progress.is_finished or self.progress.epoch >= training.max_epochs:
+        self.clock = Clock(self.progress, self.dataset, training.max_updates, training.max_minutes)
+        if self._is_over():
             logger.info("training was finished already, after epoch %d", self.progress.epoch)
             return
-        self.clock = Clock(self.progress, self.dataset, training.max_updates, training.max_minutes)
         display = Display(self.clock, training.max_epochs, console)
         callbacks = [self.clock, display, EpochEnd(self._end_epoch), *self._tensorboard()]
         try:
@@ -160,21 +158,28 @@ class _Run:
             return []
         return [keras.callbacks.TensorBoard(str(self.run_dir.tensorboard), write_graph=False)]
 
+    def _is_over(self) -> bool:
+        """Returns whether updates, time, epochs or patience are used up."""
+        training, progress = self.config.training, self.progress
+        patience = training.early_stopping_patience
+        return (
+            self.clock.is_over()
+            or progress.epoch >= training.max_epochs
+            or (patience is not None and progress.num_bad_validations >= patience)
+        )
+
     def _end_epoch(self, logs: dict[str, Any]) -> bool:
         """Validates, records, saves; returns whether training is over."""
         training, progress = self.config.training, self.progress
         learning_rate = float(self.optimizer.learning_rate)
-        is_last = progress.epoch >= training.max_epochs or self.clock.is_over()
-        with_translations = is_last or progress.epoch % training.validate_every_epochs == 0
+        with_translations = self._is_over() or progress.epoch % training.validate_every_epochs == 0
         copy_weights(self.model, self.translator.model, self.optimizer)
         validation = validate(self.translator, self.dev_pairs, with_translations=with_translations)
-        if with_translations or training.metric == "loss":
+        if self._is_over() and not with_translations:  # the time has ended meanwhile
+            validation = validate(self.translator, self.dev_pairs, with_translations=True)
+        if validation.translations or training.metric == "loss":
             self._judge(validation)
-        out_of_patience = (
-            training.early_stopping_patience is not None
-            and progress.num_bad_validations >= training.early_stopping_patience
-        )
-        progress.is_finished = is_last or self.clock.is_over() or out_of_patience
+        is_over = self._is_over()
         record: dict[str, Any] = {
             "epoch": progress.epoch,
             "updates": progress.updates,
@@ -193,9 +198,9 @@ class _Run:
         self.run_dir.append_metrics(record)
         self._log(record, validation)
         save_checkpoint(self.run_dir.checkpoints, self._variables, progress, training.keep_checkpoints)
-        if out_of_patience:
+        if progress.num_bad_validations == training.early_stopping_patience:
             logger.info("no better %s in %d validations: stopping", training.metric, progress.num_bad_validations)
-        return progress.is_finished
+        return is_over
 
     def _judge(self, validation: Validation) -> None:
         """Keeps the model if it is the best so far; cuts the learning rate if the schedule says so."""
@@ -208,18 +213,22 @@ class _Run:
             return
         progress.num_bad_validations += 1
         progress.num_bad_since_cut += 1
-        if training.schedule.type == "plateau" and progress.num_bad_since_cut > training.schedule.patience:
+        if training.schedule.type == "plateau" and progress.num_bad_since_cut >= training.schedule.patience:
             progress.num_bad_since_cut = 0
             scale = self.optimizer.rate_scale
-            scale.assign(max(float(scale) * training.schedule.factor, training.schedule.floor))
-            logger.info("learning rate cut to %.2e", float(self.optimizer.learning_rate))
+            before = float(scale)
+            scale.assign(max(before * training.schedule.factor, training.schedule.floor))
+            if float(scale) < before:
+                logger.info("learning rate cut to %.2e", float(self.optimizer.learning_rate))
 
     def _save_best(self, scores: list[CardScore]) -> None:
         card = model_card(
             name=self.run_dir.path.name,
             source_language=self.config.source_language,
             target_language=self.config.target_language,
-            training_data=self.training_data,
+            training_data=[
+                f"{len(self.dataset.corpus):,} {self.config.source_language}-{self.config.target_language} pairs"
+            ],
             sizes=[
                 ("parameters", f"{self.model.count_params():,}"),
                 ("target vocabulary", f"{self.translator.target_tokenizer.vocabulary_size:,} pieces"),
@@ -313,27 +322,21 @@ def _batches(
     )
 
 
-def _train_tokenizers(config: Config, run_dir: RunDirectory, pairs: list[SentencePair]) -> tuple[Tokenizer, Tokenizer]:
-    def trained(name: str, lines: list[str]) -> Tokenizer:
-        settings = config.tokenizer.model_dump(exclude={"joint"})
-        tokenizer = train_tokenizer(lines, **settings, seed=config.seed)
-        files.write_bytes(run_dir.tokenizer / name, tokenizer.model_bytes)
-        return tokenizer
+def _tokenizers(config: Config, run_dir: RunDirectory, pairs: list[SentencePair]) -> tuple[Tokenizer, Tokenizer]:
+    """Returns the tokenizers of the run; those that are not there yet are trained."""
+
+    def load_or_train(name: str, lines: list[str]) -> Tokenizer:
+        path = run_dir.tokenizer / name
+        if not path.exists():
+            settings = config.tokenizer.model_dump(exclude={"joint"})
+            files.write_bytes(path, train_tokenizer(lines, **settings, seed=config.seed).model_bytes)
+        return Tokenizer.from_file(path)
 
     sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
     if config.tokenizer.joint:
-        joint = trained("joint.spm", sources + targets)
+        joint = load_or_train("joint.spm", sources + targets)
         return joint, joint
-    return trained("source.spm", sources), trained("target.spm", targets)
-
-
-def _load_tokenizers(config: Config, run_dir: RunDirectory) -> tuple[Tokenizer, Tokenizer]:
-    if config.tokenizer.joint:
-        joint = Tokenizer.from_file(run_dir.tokenizer / "joint.spm")
-        return joint, joint
-    names = ("source.spm", "target.spm")
-    source, target = (Tokenizer.from_file(run_dir.tokenizer / name) for name in names)
-    return source, target
+    return load_or_train("source.spm", sources), load_or_train("target.spm", targets)
 
 
 def _without_blanks(pairs: list[SentencePair], name: str) -> list[SentencePair]:

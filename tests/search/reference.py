@@ -41,7 +41,7 @@ class Hypothesis(NamedTuple):
 class Automaton:
     """A language model of `NUM_STATES` states, and as a step function of a search the same with tensors."""
 
-    def __init__(self, rng: np.random.Generator, vocabulary_size: int = 6, source_length: int = 3) -> None:
+    def __init__(self, rng: np.random.Generator, vocabulary_size: int = 8, source_length: int = 3) -> None:
         self.logits = rng.normal(scale=2, size=(NUM_STATES, vocabulary_size)).astype("float32")
         attention = rng.random((NUM_STATES, source_length)) ** 4
         self.attention = (attention / attention.sum(axis=1, keepdims=True)).astype("float32")

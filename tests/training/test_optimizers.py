@@ -14,7 +14,7 @@ from tests.gradients import as_array, value_and_gradients
 NAMES = ("adam", "adamw", "rmsprop")
 SHAPES = {"kernel": (3, 4), "bias": (4,), "output_bias": (5,), "scale": ()}
 DECAYED = {"kernel", "scale"}
-RATE, WEIGHT_DECAY, EMA_DECAY = 0.01, 0.1, 0.9
+RATE, WEIGHT_DECAY, EMA_DECAY = 0.01, 0.1, 0.3
 
 
 class Reference:
@@ -39,7 +39,8 @@ class Reference:
         self.num_updates += 1
         for key, gradient in gradients.items():
             self._apply_one(key, gradient * scale, rate)
-            decay = 0.0 if self.num_updates == 1 else EMA_DECAY  # the first average is the first weight
+            num_before = self.num_updates - 1
+            decay = min(EMA_DECAY, num_before / (num_before + 9))  # 0, 1/10, 2/11, 3/12, then 0.3
             self.averages[key] = decay * self.averages[key] + (1 - decay) * self.values[key]
 
     def _apply_one(self, key, gradient, rate):
@@ -57,9 +58,7 @@ class Reference:
 
 
 def make_weights(rng):
-    return {
-        name: keras.Variable(rng.normal(size=shape).astype("float32"), name=name) for name, shape in SHAPES.items()
-    }
+    return {name: keras.Variable(rng.normal(size=shape).astype("float32"), name=name) for name, shape in SHAPES.items()}
 
 
 def make_gradients(rng, size):

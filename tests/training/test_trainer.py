@@ -1,9 +1,8 @@
-"""Training from configuration to model: what lies in the folder, exact resuming, when it ends, what each choice does."""
+"""Training from a configuration to a model: what lies in the folder, exact resuming, the variants of the model."""
 
 from __future__ import annotations
 
 import json
-import logging
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ import pytest
 import nmt
 from nmt.training import trainer
 from tests.training import tiny_run
-from tests.training.tiny_run import assert_same_run, progress, records, run, tiny_tree, with_changes
+from tests.training.tiny_run import assert_same_run, progress, run, tiny_tree, with_changes
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +45,9 @@ class TestFolder:
         ]  # fmt: skip
         assert names_in(finished.tokenizer) == ["joint.spm"]
         assert names_in(finished.checkpoints) == ["epoch-00003", "epoch-00004"]
-        assert names_in(finished.best) == ["README.md", "config.json", "joint.spm", "manifest.json", "model.safetensors"]
-        assert any(finished.tensorboard.rglob("events.*"))
+        assert names_in(finished.best) == [
+            "README.md", "config.json", "joint.spm", "manifest.json", "model.safetensors",
+        ]  # fmt: skip
 
     def test_metrics(self, finished):
         entries = finished.read_metrics()
@@ -113,9 +113,10 @@ def interrupt_after(monkeypatch, epoch):
 
 def test_a_resumed_run_is_the_run_that_was_never_interrupted(finished, corpora, tmp_path):
     """Bit for bit: weights, optimizer, seeds of dropout, best model and metrics, in the same process."""
-    with pytest.MonkeyPatch.context() as monkeypatch, pytest.raises(KeyboardInterrupt):
+    with pytest.MonkeyPatch.context() as monkeypatch:
         interrupt_after(monkeypatch, epoch=2)
-        run(tiny_tree(corpora), tmp_path / "run")
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny_tree(corpora), tmp_path / "run")
     resumed = run(tiny_tree(corpora), tmp_path / "run", resume=True)
     assert_same_run(resumed, finished)
     assert any("seed_generator" in name for name in tiny_run.weights(tiny_run.last_checkpoint(resumed)))
