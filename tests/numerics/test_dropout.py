@@ -22,6 +22,11 @@ DROP = np.array([0.0, 2.0, 2.0, 0.0])
 """A mask of dropout at rate 0.5 for four units."""
 
 
+def drop(x, training):
+    """What the dropout layer would do, had it drawn this mask."""
+    return x * ops.cast(DROP, x.dtype) if training else x
+
+
 def on_ones(layer) -> np.ndarray:
     return as_array(layer(ops.ones((4, 6, 100)), training=True))
 
@@ -68,18 +73,18 @@ def test_step_never_drops(rng):
 
 
 @pytest.mark.parametrize("reset_after", [True, False])
-def test_recurrent_mask_is_the_same_at_every_step_of_the_encoder(reset_after, rng):
+def test_recurrent_mask_is_the_same_at_every_step_of_the_encoder(reset_after, rng, monkeypatch):
     layer = GRU(4, reset_after, recurrent_dropout_rate=0.5)
     xs = rng.normal(size=(1, 5, 3)).astype("float32")
     layer.build(xs.shape)
-    layer.recurrent_dropout = lambda ones, training: ones * ops.cast(DROP, "float32")
+    monkeypatch.setattr(layer.recurrent_dropout, "call", drop)
     w = {weight.name: as_array(weight) for weight in layer.weights}
     states = as_array(layer(xs, training=True))
     np.testing.assert_allclose(states[0], reference.gru(xs[0], w, drop=DROP), atol=1e-5)
 
 
 @pytest.mark.parametrize("decoder_type", ["conditional", "input_feeding"])
-def test_recurrent_mask_is_the_same_at_every_step_of_the_decoder(decoder_type, rng):
+def test_recurrent_mask_is_the_same_at_every_step_of_the_decoder(decoder_type, rng, monkeypatch):
     def array(*shape):
         return ops.convert_to_tensor(rng.normal(size=shape).astype("float32"))
 
@@ -90,7 +95,7 @@ def test_recurrent_mask_is_the_same_at_every_step_of_the_decoder(decoder_type, r
     encoded = EncoderOutput(memory, ops.zeros((1, 3, 5)), mask, ops.zeros((1, 6)))
     decoder.build(*(ops.shape(embedded), *(tuple(map(ops.shape, leaves)) for leaves in (state, encoded))))
     encoded = encoded._replace(keys=decoder.attention.keys(memory))
-    decoder.recurrent_dropout = lambda ones, training: ones * ops.cast(DROP, "float32")
+    monkeypatch.setattr(decoder.recurrent_dropout, "call", drop)
 
     states, contexts, _ = decoder(embedded, state, encoded, training=True)
     w = {weight.path.removeprefix(f"{decoder.name}/"): as_array(weight) for weight in decoder.weights}
