@@ -25,7 +25,7 @@ from nmt.decoding.search import BeamSearch, Finished, SearchOptions, Source
 from nmt.errors import InputError
 from nmt.model import Seq2Seq
 from nmt.text.lines import single_line
-from nmt.text.special import BOS_ID, EOS_ID
+from nmt.text.special import BOS_ID, EOS_ID, PAD_ID
 from nmt.text.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -57,6 +57,10 @@ FORCED_SENTENCES = 16
 """Sentences whose known targets are scored at a time: the logits of all their positions exist at once."""
 
 BLANK = Hypothesis("", (), 0.0, 0.0)
+"""The translation of a blank line."""
+
+NOTHING_FOUND = Hypothesis("", (), -np.inf, -np.inf)
+"""Where the limits of length and repetition leave nothing to say."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,8 @@ class Translator:
                 of lines done after each batch.
 
         Raises:
-            InputError: `lines` is a single string, or an option is unknown or out of range.
+            InputError: `lines` is a single string, an option is unknown or out of range, or no output keeps both
+                `min_length_ratio` and `no_repeat_ngram_size`.
         """
         return [hypotheses[0] for hypotheses in self.translate_n_best(lines, n_best=1, **options)]
 
@@ -153,8 +158,7 @@ class Translator:
                 f"n_best must be from 1 to beam_size. Received: n_best={n_best}, beam_size={decoding.beam_size}. "
                 "Ask for fewer hypotheses or widen the beam."
             )
-        if isinstance(lines, str):
-            raise InputError("translate takes a list of lines. Received: one string. Put it in a list: [line].")
+        _check_lines(lines)
         parts = self._parts(lines, decoding.max_source_pieces)
         search = self._search(decoding, n_best)
         by_part: list[list[Hypothesis]] = [[] for _ in parts]
@@ -182,8 +186,10 @@ class Translator:
             batch_size: Pairs scored at a time; `FORCED_SENTENCES` by default.
 
         Raises:
-            InputError: The two have different lengths.
+            InputError: The two have different lengths, one is a single string, or `batch_size` is out of range.
         """
+        _check_lines(sources)
+        _check_lines(targets)
         if len(sources) != len(targets):
             raise InputError(
                 f"score takes one target a source. Received: {len(sources):,} sources, {len(targets):,} targets."
@@ -192,7 +198,7 @@ class Translator:
         target_ids = [[*ids, EOS_ID] for ids in self.target_tokenizer.encode(targets)]
         scores: dict[int, Score] = {}
         order = sorted(range(len(sources)), key=lambda number: (len(target_ids[number]), len(source_ids[number])))
-        size = batch_size or FORCED_SENTENCES
+        size = FORCED_SENTENCES if batch_size is None else self._merge({"batch_size": batch_size}).batch_size
         for start in range(0, len(order), size):
             numbers = order[start : start + size]
             log_probs, _ = self._forced(
@@ -232,7 +238,8 @@ class Translator:
         long_lines = []
         written = [number for number, line in enumerate(lines) if line.strip()]
         for number, ids in zip(written, self.source_tokenizer.encode([lines[n] for n in written]), strict=True):
-            stretches = list(self._split(ids, max_pieces))
+            # A line of nothing but `▁`, which is read as a space, is blank too.
+            stretches = list(self._split(ids, max_pieces)) if ids else []
             parts.extend(_Part(number, stretch) for stretch in stretches)
             if len(stretches) > 1:
                 long_lines.append(number + 1)
@@ -268,6 +275,12 @@ class Translator:
         shortest = np.floor(lengths * decoding.min_length_ratio).astype("int32")
         limits = (ops.convert_to_tensor(limit + 1) for limit in (shortest, np.maximum(longest, shortest)))
         found = search(state, Source(encoded, encoded.mask, *limits))
+        if not all(found):
+            raise InputError(
+                f"no output of a line of {lengths[found.index([])]} pieces is long enough without repeating itself. "
+                f"Received: min_length_ratio={decoding.min_length_ratio}, "
+                f"no_repeat_ngram_size={decoding.no_repeat_ngram_size}. Lower the first or raise the second."
+            )
         hypotheses = [[self._hypothesis(one) for one in pool] for pool in found]
         return self._with_attention(sources, hypotheses) if with_attention else hypotheses
 
@@ -293,7 +306,7 @@ class Translator:
         target_ids = pad([[BOS_ID, *ids[:-1]] for ids in targets], PAD_MULTIPLE)
         arrays = (pad(sources, PAD_MULTIPLE), target_ids, labels)
         log_probs, weights = self._teacher_force(*(ops.convert_to_tensor(array) for array in arrays))
-        is_real = labels != 0
+        is_real = labels != PAD_ID
         return (ops.convert_to_numpy(log_probs) * is_real).sum(axis=1), ops.convert_to_numpy(weights)
 
     def _encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -305,6 +318,11 @@ class Translator:
         logits = self.model.readout.logits(hidden, self.model.target_embedding.embeddings)
         log_probs = ops.log_softmax(ops.cast(logits, "float32"))
         return ops.squeeze(ops.take_along_axis(log_probs, ops.expand_dims(labels, -1), axis=-1), -1), weights
+
+
+def _check_lines(lines: Sequence[str]) -> None:
+    if isinstance(lines, str):
+        raise InputError("a translator takes a list of lines. Received: one string. Put it in a list: [line].")
 
 
 def _batches(parts: Sequence[_Part], size: int) -> Iterator[list[int]]:
@@ -319,7 +337,7 @@ def _join(parts: list[list[Hypothesis]]) -> list[Hypothesis]:
     if not parts:
         return [BLANK]
     if len(parts) == 1:
-        return parts[0]
+        return parts[0] or [NOTHING_FOUND]
     return [
         Hypothesis(
             text=" ".join(part.text for part in ranked if part.text),
@@ -327,5 +345,5 @@ def _join(parts: list[list[Hypothesis]]) -> list[Hypothesis]:
             score=sum(part.score for part in ranked),
             log_prob=sum(part.log_prob for part in ranked),
         )
-        for ranked in zip(*parts, strict=False)
+        for ranked in zip(*(part or [NOTHING_FOUND] for part in parts), strict=False)
     ]

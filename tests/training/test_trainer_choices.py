@@ -1,6 +1,6 @@
 """Every key of the configuration changes something in the run, and this file knows every key.
 
-A run is three epochs of one update each, computed without compiling anything, and validations that a list stands in for.
+A run is three epochs of one update each, computed without compiling anything; a list stands in for the validations.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import sacrebleu
+from keras import ops
 
 from nmt.config import DecodingConfig
 from nmt.decoding.translator import Translator
@@ -110,7 +111,8 @@ def trained(model, ema_decay, rng):
     variables = model.trainable_variables
     optimizer.build(variables)
     for _ in range(3):
-        optimizer.apply([rng.normal(size=v.shape).astype("float32") for v in variables], variables)
+        gradients = [ops.convert_to_tensor(rng.normal(size=v.shape).astype("float32")) for v in variables]
+        optimizer.apply(gradients, variables)
     return optimizer
 
 
