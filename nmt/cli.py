@@ -174,6 +174,8 @@ def translate(
     )
     with stream.open_input(input_path) as source, stream.open_output(output_path) as target:
         translator = _load(model)
+        if input_path is None and console.is_terminal(sys.stdin):
+            console.show("Type one sentence a line; Ctrl-D ends.")
         stream.translate(translator, source, target, n_best=n_best, output_format=output_format, **options)
 
 

@@ -148,7 +148,7 @@ def progress(unit: str, total: int | None = None, *, is_shown: bool = True) -> I
     start = time.monotonic()
     # Standard output carries the results: it is left alone.
     with bars.Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as display:
-        task = display.add_task(unit, total=total)
+        task = display.add_task(unit if known else f"0 {unit}", total=total)
 
         def show_done(num_done: int) -> None:
             speed = num_done / max(time.monotonic() - start, 1e-9)

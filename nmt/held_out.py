@@ -179,7 +179,9 @@ def _notes(systems: Systems, result: report.Report) -> list[str]:
     if result.hypotheses == _UNSAVED:
         notes.append(f"{_UNSAVED} stands for the translations by {systems.model}: save them with --output FILE.")
     if result.baseline == _UNSAVED_BASELINE:
-        notes.append(f"{_UNSAVED_BASELINE} stands for the translations by {systems.baseline}: nmt translate makes them.")
+        notes.append(
+            f"{_UNSAVED_BASELINE} stands for the translations by {systems.baseline}: nmt translate makes them."
+        )
     if result.reference == _UNSAVED_REFERENCE:
         notes.append(f"{_UNSAVED_REFERENCE} stands for the references: save them with --reference-output FILE.")
     return notes

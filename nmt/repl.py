@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # Keras comes with it: the one who has a translator has impor
 WARM_UP_LINES = ("one", "one two three four five six seven eight nine ten")
 """Of two lengths: what is compiled for the second one serves every length (on JAX, these two lengths)."""
 
+WELCOME = "Type a sentence. /help lists the commands, Ctrl-D leaves."
 HELP = """\
   /beam [K]            the beam size: K hypotheses are kept at each step, 1 is greedy search
   /nbest [N]           how many translations of a line are shown, with their scores
@@ -203,7 +204,7 @@ def converse(conversation: Conversation) -> None:
         completer=WordCompleter(conversation.commands, sentence=True),
         complete_while_typing=Condition(lambda: session.default_buffer.text.startswith("/")),
     )
-    _show([conversation.banner(), "Type a sentence. /help lists the commands, Ctrl-D leaves.", ""])
+    _show([conversation.banner(), WELCOME, ""])
     with ThreadPoolExecutor(max_workers=1) as background:
         ready = background.submit(conversation.warm_up)
         while not conversation.is_over:

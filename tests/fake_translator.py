@@ -60,7 +60,9 @@ class FakeTranslator:
     def _found(self, line: str, n_best: int, with_attention: bool) -> list[FakeHypothesis]:
         if not line.strip():
             return [FakeHypothesis("")]
-        found = [FakeHypothesis(line.upper() + "!" * rank, (7,), -float(rank), -2.0 * rank) for rank in range(n_best)]
+        found = [
+            FakeHypothesis(line.upper() + "!" * rank, (7,), float(-rank), float(-2 * rank)) for rank in range(n_best)
+        ]
         if not with_attention or len(line) > self.too_long:
             return found
         num_pieces = len(line.split()) + 1

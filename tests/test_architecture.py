@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "nmt.training": "nmt.errors nmt.files nmt.backend nmt.data nmt.model nmt.text.special",
     # the shell: it alone puts the pieces together
     "nmt.decoding.translator": "nmt.errors nmt.config nmt.backend nmt.model nmt.text nmt.data nmt.decoding",
-    "nmt.loading": "nmt.config nmt.model nmt.model_file nmt.text nmt.decoding.translator",
+    "nmt.loading": "nmt.errors nmt.config nmt.model nmt.model_file nmt.text nmt.decoding.translator",
     "nmt.training.validation": "nmt.model nmt.text.corpus nmt.training nmt.decoding.translator nmt.evaluation",
     "nmt.training.trainer": (
         "nmt.files nmt.config nmt.backend nmt.terminal nmt.corpora nmt.text nmt.data nmt.training nmt.run_dir "
@@ -61,7 +61,7 @@ MAY_IMPORT = {
     ),
     # what a person types and sees
     "nmt.startup": "",
-    "nmt.console": "nmt.files nmt.terminal",
+    "nmt.console": "nmt.errors nmt.files nmt.terminal",
     "nmt.stream": "nmt.errors nmt.files nmt.terminal nmt.console nmt.text nmt.decoding.translator",
     "nmt.held_out": (
         "nmt.errors nmt.files nmt.config nmt.console nmt.corpora nmt.text nmt.decoding.translator nmt.evaluation"

@@ -6,11 +6,13 @@ Models are stood in for by `FakeTranslator`, so nothing here imports Keras; with
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -236,9 +238,7 @@ def test_metrics_may_follow_one_option_or_several(run: Run, test_set: list[str |
 
 def test_evaluate_compares_with_a_baseline(run: Run, test_set: list[str | Path], tmp_path: Path) -> None:
     (tmp_path / "theirs").write_text("A CAT\nSOME CATS\n")
-    finished = run(
-        "evaluate", "model", *test_set, "--baseline-file", tmp_path / "theirs", "--json", tmp_path / "json"
-    )
+    finished = run("evaluate", "model", *test_set, "--baseline-file", tmp_path / "theirs", "--json", tmp_path / "json")
     assert "paired bootstrap resampling" in finished.out
     assert json.loads((tmp_path / "json").read_text())["comparisons"][0]["difference"] > 0
     assert "BASELINE" in run("evaluate", "model", *test_set, "--baseline", "other").out
@@ -516,22 +516,30 @@ def test_repl_on_a_terminal_converses(tmp_path: Path) -> None:
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
     with start("repl", "model", stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)
-        assert read_until(ours, b"en> ").count(b"en to fr   model   beam 5") == 1
-        os.write(ours, b"hello\r")
-        assert b"HELLO\r\n" in read_until(ours, b"HELLO\r\n")
-        os.write(ours, b"\x04")
-        read_until(ours, None)
+        with contextlib.ExitStack() as stack:
+            stack.callback(process.kill)
+            converse_for_a_moment(ours)
+            stack.pop_all()
     os.close(ours)
     assert process.returncode == 0
     assert "+hello" in (tmp_path / "nmt" / "history").read_text()
 
 
-def read_until(descriptor: int, text: bytes | None) -> bytes:
-    """Reads from a pseudo-terminal until some text has come, or to its end."""
+def converse_for_a_moment(ours: int) -> None:
+    prompt = rb"en>.*\x1b\[\?25h"  # drawn, and the cursor shown again
+    assert b"en to fr   model   beam 5" in read_until(ours, prompt)
+    os.write(ours, b"hello\r")
+    read_until(ours, rb"HELLO\r\n.*" + prompt)
+    os.write(ours, b"\x04")
+    read_until(ours, None)
+
+
+def read_until(descriptor: int, pattern: bytes | None) -> bytes:
+    """Reads from a pseudo-terminal until something has come, or to its end."""
     shown = b""
     deadline = time.monotonic() + 60
-    while text is None or text not in shown:
-        assert time.monotonic() < deadline, shown
+    while pattern is None or not re.search(pattern, shown, re.DOTALL):
+        assert select.select([descriptor], [], [], deadline - time.monotonic())[0], shown
         try:
             shown += os.read(descriptor, 1000)
         except OSError:  # how Linux tells the end of a pseudo-terminal

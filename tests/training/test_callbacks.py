@@ -239,14 +239,21 @@ class TestDisplay:
         display.close()
         assert "\x1b[?25h" in screen.getvalue()
 
-    def test_looks_at_the_optimizer_now_and_then_alone(self, dataset, now):
-        display, clock, _ = make_display(dataset, now, is_terminal=True)
+    def test_looks_at_the_optimizer_now_and_then_alone(self, dataset, now, monkeypatch):
+        """On JAX `fit` keeps its state to itself until it is asked for it. The bug: nobody asked, and none was shown."""
+        display, clock, screen = make_display(dataset, now, is_terminal=True)
         looks = []
-        display.model.jax_state_sync = lambda: looks.append(now.seconds)
-        display._describe = lambda logs: looks.append(now.seconds) or ""
+
+        def synchronize():
+            looks.append(now.seconds)
+            display.model.optimizer.gradient_norm = np.float32(2.5)
+
+        monkeypatch.setattr(callbacks, "library_name", lambda: "jax")
+        display.model.jax_state_sync = synchronize
         show_epoch(display, clock, now, seconds_per_update=0.3)
         display.close()
         assert looks == [pytest.approx(1000.6)]
+        assert "grad norm 2.50" in screen.getvalue()
 
 
 def clock_speed(dataset, num_batches, seconds):

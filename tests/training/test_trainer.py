@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import nmt
+from nmt.run_dir import RunDirectory
 from nmt.training import trainer
 from tests.training import tiny_run
 from tests.training.tiny_run import assert_same_run, progress, run, tiny_tree, with_changes
@@ -120,6 +127,47 @@ def test_a_resumed_run_is_the_run_that_was_never_interrupted(finished, corpora, 
     resumed = run(tiny_tree(corpora), tmp_path / "run", resume=True)
     assert_same_run(resumed, finished)
     assert any("seed_generator" in name for name in tiny_run.weights(tiny_run.last_checkpoint(resumed)))
+
+
+PROGRAM = """
+import os, signal, sys
+from pathlib import Path
+from nmt.training import trainer
+from tests.training import tiny_run
+
+corpora, folder, what = sys.argv[1:]
+save_checkpoint = trainer.save_checkpoint
+
+def save_and_die(*args):
+    save_checkpoint(*args)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if what == "die":
+    trainer.save_checkpoint = save_and_die
+tree = tiny_run.with_changes(tiny_run.tiny_tree(Path(corpora)), {"training.max_epochs": 2})
+tiny_run.run(tree, Path(folder), resume=what == "resume")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_a_killed_run_goes_on_in_a_new_process(backend, corpora, tmp_path):
+    """Bit for bit as the run that was not killed, whatever the backend and wherever it keeps its generators."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+
+    def start(folder, what):
+        return subprocess.run(
+            [sys.executable, "-c", PROGRAM, str(corpora), str(folder), what],
+            env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            cwd=Path(__file__).parents[2],
+            check=False,
+        ).returncode
+
+    assert start(tmp_path / "run", "die") == -signal.SIGKILL
+    assert start(tmp_path / "run", "resume") == 0
+    assert start(tmp_path / "straight", "straight") == 0
+    assert_same_run(RunDirectory.open(tmp_path / "run"), RunDirectory.open(tmp_path / "straight"))
 
 
 VARIANTS = {
