@@ -131,10 +131,12 @@ def train(
     training_run.check(path, settings, resume=resume, replace=replace)
     startup.import_keras()
     from nmt.backend import library_name
+    from nmt.training.trainer import read_pairs
     from nmt.training.trainer import train as fit
 
+    pairs = read_pairs(settings)  # first: a mistyped path must not cost the run that --replace deletes
     with training_run.opened(path, settings, library_name(), resume=resume, replace=replace) as run:
-        fit(settings, run, resume=resume)
+        fit(settings, run, pairs=pairs, resume=resume)
 
 
 @app.command(

@@ -90,8 +90,8 @@ class RunDirectory:
         """
         run = cls(path)
         with contextlib.ExitStack() as stack:
+            run.check_free(replace=replace)
             if run._is_occupied():
-                run._check_replaceable(replace)
                 stack.enter_context(run.lock())
             files.make_folder(run.path.absolute().parent)
             folder = stack.enter_context(files.new_folder(run.path, replace=replace))
@@ -102,6 +102,15 @@ class RunDirectory:
             for inner in (new.tokenizer, new.checkpoints, new.tensorboard):
                 files.make_folder(inner)
         return run
+
+    def check_free(self, *, replace: bool) -> None:
+        """Refuses a folder that `create` would refuse.
+
+        Raises:
+            RunDirectoryError: Something else is there.
+        """
+        if self._is_occupied():
+            self._check_replaceable(replace)
 
     @classmethod
     def open(cls, path: str | Path) -> RunDirectory:

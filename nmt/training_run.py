@@ -32,12 +32,13 @@ def check(path: Path, settings: Config, *, resume: bool, replace: bool) -> None:
 
     Raises:
         InputError: It is to be resumed and deleted.
-        RunDirectoryError: There is no run to go on with.
+        RunDirectoryError: There is no run to go on with, or something is there that is not to be deleted.
         ConfigError: Its configuration is another one; the message names the keys, with both values.
     """
     if resume and replace:
         raise InputError("--resume goes on with a run, --replace deletes it. Received: both. Choose one.")
     if not resume:
+        RunDirectory(path).check_free(replace=replace)
         return
     run = RunDirectory.open(path)
     old, new = _leaves(config.load(run.config_path).model_dump()), _leaves(settings.model_dump())

@@ -25,7 +25,7 @@ import pytest
 
 from nmt import cli, startup, training_run
 from nmt.config import DecodingConfig
-from nmt.errors import InputError, ModelFileError, TrainingError
+from nmt.errors import CorpusError, InputError, ModelFileError, TrainingError
 from nmt.model_file import find_model
 from tests.fake_translator import FakeTranslator
 
@@ -322,12 +322,14 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, A
     """What the trainer was called with; it stands in for `nmt.training.trainer`, which needs Keras."""
     calls: list[dict[str, Any]] = []
 
-    def train(settings: Any, run: Any, *, resume: bool) -> None:
+    def train(settings: Any, run: Any, *, pairs: Any, resume: bool) -> None:
+        assert pairs == "the pairs"
         calls.append({"settings": settings, "path": run.path, "resume": resume})
         (run.checkpoints / "epoch-00001").mkdir(exist_ok=True)
 
     trainer = type(sys)("nmt.training.trainer")
     trainer.train = train  # type: ignore[attr-defined]
+    trainer.read_pairs = lambda settings: "the pairs"  # type: ignore[attr-defined]
     backend = type(sys)("nmt.backend")
     backend.library_name = lambda: "tensorflow"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "nmt.training.trainer", trainer)
@@ -386,13 +388,26 @@ def test_train_refuses_before_anything_is_made(
 def test_the_log_of_training_is_on_the_screen_and_in_the_run(
     run: Run, trained: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train(_: Any, opened: Any, *, resume: bool) -> None:
+    def train(_: Any, opened: Any, *, pairs: Any, resume: bool) -> None:
         training_run.logger.info("epoch 1\n  loss 2.0")
 
     monkeypatch.setattr(sys.modules["nmt.training.trainer"], "train", train)
     assert run("train", "my.yaml").err == "epoch 1\n  loss 2.0\n"
     lines = Path("runs/my/train.log").read_text().splitlines()
     assert [line[20:] for line in lines] == ["INFO epoch 1", "INFO   loss 2.0"]
+
+
+def test_a_corpus_that_is_not_there_does_not_cost_the_run_that_is_to_be_replaced(
+    run: Run, trained: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("train", "my.yaml").status == 0
+
+    def read_pairs(_: Any) -> None:
+        raise CorpusError("train.en: no such file")
+
+    monkeypatch.setattr(sys.modules["nmt.training.trainer"], "read_pairs", read_pairs)
+    assert run("train", "my.yaml", "--replace").status == 2
+    assert Path("runs/my/checkpoints/epoch-00001").exists()
 
 
 # ---- help, version, loading ----

@@ -235,20 +235,19 @@ class Translator:
 
     def _parts(self, lines: Sequence[str], max_pieces: int) -> list[_Part]:
         parts: list[_Part] = []
-        long_lines = []
+        num_long = 0
         written = [number for number, line in enumerate(lines) if line.strip()]
         for number, ids in zip(written, self.source_tokenizer.encode([lines[n] for n in written]), strict=True):
             # A line of nothing but `▁`, which is read as a space, is blank too.
             stretches = list(self._split(ids, max_pieces)) if ids else []
             parts.extend(_Part(number, stretch) for stretch in stretches)
             if len(stretches) > 1:
-                long_lines.append(number + 1)
-        if long_lines:
+                num_long += 1
+        if num_long:
             logger.warning(
-                "%s longer than %d pieces, translated in parts and joined again (the first: line %d).",
-                "1 line was" if len(long_lines) == 1 else f"{len(long_lines):,} lines were",
+                "%s longer than %d pieces, translated in parts and joined again",
+                "1 line was" if num_long == 1 else f"{num_long:,} lines were",
                 max_pieces,
-                long_lines[0],
             )
         return parts
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from rich.console import Console
@@ -44,12 +44,39 @@ JAX_PAD_MULTIPLE = 8
 NUM_TEST_SAMPLES = 10
 
 
-def train(config: Config, run_dir: RunDirectory, *, resume: bool = False, console: Console | None = None) -> None:
+class Pairs(NamedTuple):
+    """The sentence pairs of a run."""
+
+    training: list[SentencePair]
+    dev: list[SentencePair]
+    test: list[SentencePair]
+
+
+def read_pairs(config: Config) -> Pairs:
+    """Reads all corpora that a configuration names.
+
+    Raises:
+        CorpusError: One of them can't be read, or has no pair to use.
+    """
+    corpora = config.data.train, config.data.dev, config.data.test or []
+    training, dev, test = (read_corpora(each, config.source_language, config.target_language) for each in corpora)
+    return Pairs(training, _without_blanks(dev, "dev"), test)
+
+
+def train(
+    config: Config,
+    run_dir: RunDirectory,
+    *,
+    pairs: Pairs | None = None,
+    resume: bool = False,
+    console: Console | None = None,
+) -> None:
     """Trains a model and leaves the best one, by the chosen dev metric, in `run_dir.best`.
 
     Args:
         config: What to train on and how.
         run_dir: Folder of the run; the caller holds its lock.
+        pairs: What `read_pairs(config)` gave, for a caller that reads them first; read here by default.
         resume: Whether to go on from the newest checkpoint there, with the tokenizer there.
         console: Where progress is shown; standard output by default.
 
@@ -57,14 +84,9 @@ def train(config: Config, run_dir: RunDirectory, *, resume: bool = False, consol
         NMTError: Something in the corpora, the folder or the course of training breaks a rule; the message tells.
     """
     keras.utils.set_random_seed(config.seed)
-    training_pairs = read_corpora(config.data.train, config.source_language, config.target_language)
-    dev_pairs = _without_blanks(read_corpora(config.data.dev, config.source_language, config.target_language), "dev")
-    test_pairs = (
-        read_corpora(config.data.test, config.source_language, config.target_language) if config.data.test else []
-    )
+    training_pairs, dev_pairs, test_pairs = pairs or read_pairs(config)
     source, target = _tokenizers(config, run_dir, training_pairs)
     dataset = _batches(config, training_pairs, source, target)
-    del training_pairs
     run = _Run(config, run_dir, dataset, source, target, dev_pairs)
     run.describe()
     if resume:
