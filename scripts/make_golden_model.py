@@ -20,7 +20,7 @@ from nmt.run_dir import RunDirectory, library_versions
 from nmt.text.phrasebook import generate
 from nmt.training.trainer import train
 
-NUM_PAIRS = 1_000
+NUM_PAIRS = 400
 MAX_WORDS = 4
 NUM_TRANSLATED = 40
 
@@ -33,21 +33,21 @@ HARD_LINES = ["", "   ", "x", "Where is Zürich?", "😀 Who?", "THE MUSEUM", " 
 CONFIG = {
     "source_language": "en",
     "target_language": "fr",
-    "tokenizer": {"vocabulary_size": 450},
-    "batching": {"size": 32, "unit": "sentences"},
+    "tokenizer": {"vocabulary_size": 380},
+    "batching": {"size": 16, "unit": "sentences"},
     "model": {
-        "embedding_size": 16,
-        "encoder_size": 16,
-        "decoder_size": 32,
-        "attention_size": 16,
+        "embedding_size": 12,
+        "encoder_size": 12,
+        "decoder_size": 24,
+        "attention_size": 12,
         "dropout_rate": 0.0,
     },
     "training": {
         "learning_rate": 0.01,
-        "schedule": {"type": "cosine", "warmup_updates": 50, "decay_updates": 1800, "floor": 0.02},
+        "schedule": {"type": "cosine", "warmup_updates": 50, "decay_updates": 2000, "floor": 0.02},
         "label_smoothing": 0.0,
-        "max_epochs": 60,
-        "validate_every_epochs": 20,
+        "max_epochs": 80,
+        "validate_every_epochs": 40,
     },
     "decoding": {"beam_size": 4, "max_source_pieces": 40},
 }
@@ -68,15 +68,14 @@ def main(folder: Path) -> None:
         with run.lock():
             train(settings, run)
         shutil.copytree(run.best, folder / "model", dirs_exist_ok=True)
-    lines = [*(pair.source for pair in pairs[: 3 * NUM_TRANSLATED]), *HARD_LINES]
+    lines = [*HARD_LINES, *(pair.source for pair in pairs[:NUM_TRANSLATED])]
     pools = nmt.load(folder / "model").translate_n_best(lines, n_best=2)
-    clear = [
-        (line, pool[0].text)
+    rows = [
+        f"{line}\t{pool[0].text}\t{pool[0].score:.3f}\n"
         for line, pool in zip(lines, pools, strict=True)
         if len(pool) == 1 or pool[0].score - pool[1].score >= MIN_MARGIN
     ]
-    kept = clear[:NUM_TRANSLATED] + [pair for pair in clear[NUM_TRANSLATED:] if pair[0] in HARD_LINES]
-    files.write_text(folder / "translations.tsv", "".join(f"{line}\t{text}\n" for line, text in kept))
+    files.write_text(folder / "translations.tsv", "".join(rows))
 
 
 if __name__ == "__main__":

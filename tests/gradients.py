@@ -9,8 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
+Gradient = tuple[float, list[np.ndarray]]
 
-def value_and_gradients(loss: Callable[[], Any], variables: Sequence[keras.Variable]) -> tuple[float, list[np.ndarray]]:
+
+def value_and_gradients(loss: Callable[[], Any], variables: Sequence[keras.Variable]) -> Gradient:
     """Returns a scalar loss and its gradient with respect to each variable, as NumPy has them.
 
     A variable that the loss does not depend on has a gradient of zero.
@@ -19,11 +21,19 @@ def value_and_gradients(loss: Callable[[], Any], variables: Sequence[keras.Varia
         loss: Computes a scalar from the variables' values; it may change other variables, such as metrics and seeds.
         variables: Trainable or not.
     """
-    value, gradients = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()](
-        loss, variables
-    )
-    arrays = [np.zeros(v.shape) if g is None else as_array(g) for g, v in zip(gradients, variables, strict=True)]
-    return float(as_array(value)), arrays
+    return gradient_function(loss, variables)()
+
+
+def gradient_function(loss: Callable[..., Any], variables: Sequence[keras.Variable]) -> Callable[..., Gradient]:
+    """Returns `value_and_gradients` of a loss that takes tensors, compiled once for all tensors of the same shapes."""
+    function = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()](loss, variables)
+
+    def as_numpy(*args: Any) -> Gradient:
+        value, gradients = function(*args)
+        arrays = [np.zeros(v.shape) if g is None else as_array(g) for g, v in zip(gradients, variables, strict=True)]
+        return float(as_array(value)), arrays
+
+    return as_numpy
 
 
 def as_array(tensor: Any) -> np.ndarray:
@@ -32,33 +42,40 @@ def as_array(tensor: Any) -> np.ndarray:
     return array if array.dtype.kind in "iub" else array.astype("float64")
 
 
-def _tensorflow(loss: Callable[[], Any], variables: Sequence[keras.Variable]) -> tuple[Any, list[Any]]:
+def _tensorflow(loss: Callable[..., Any], variables: Sequence[keras.Variable]) -> Callable[..., Any]:
     import tensorflow as tf
 
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch([variable.value for variable in variables])
-        value = loss()
-    return value, [
-        None if g is None else tf.convert_to_tensor(g)  # an embedding's gradient is a tf.IndexedSlices
-        for g in tape.gradient(value, [variable.value for variable in variables])
-    ]
+    sources = [variable.value for variable in variables]
+
+    def with_gradients(*args: Any) -> tuple[Any, list[Any]]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(sources)
+            value = loss(*args)
+        # An embedding's gradient is a tf.IndexedSlices.
+        return value, [None if g is None else tf.convert_to_tensor(g) for g in tape.gradient(value, sources)]
+
+    return with_gradients
 
 
-def _jax(loss: Callable[[], Any], variables: Sequence[keras.Variable]) -> tuple[Any, list[Any]]:
+def _jax(loss: Callable[..., Any], variables: Sequence[keras.Variable]) -> Callable[..., Any]:
     import jax
 
-    def of_values(values: list[Any]) -> Any:
+    def of_values(values: list[Any], *args: Any) -> Any:
         with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
-            return loss()
+            return loss(*args)
 
     # Compiled as a whole, as `fit` does it: operation by operation would compile hundreds of small programs.
-    return jax.jit(jax.value_and_grad(of_values))([variable.value for variable in variables])
+    compiled = jax.jit(jax.value_and_grad(of_values))
+    return lambda *args: compiled([variable.value for variable in variables], *args)
 
 
-def _torch(loss: Callable[[], Any], variables: Sequence[keras.Variable]) -> tuple[Any, list[Any]]:
+def _torch(loss: Callable[..., Any], variables: Sequence[keras.Variable]) -> Callable[..., Any]:
     import torch
 
-    value = loss()
-    if not value.requires_grad:
-        return value, [None] * len(variables)
-    return value, list(torch.autograd.grad(value, [variable.value for variable in variables], allow_unused=True))
+    def with_gradients(*args: Any) -> tuple[Any, list[Any]]:
+        value = loss(*args)
+        if not value.requires_grad:
+            return value, [None] * len(variables)
+        return value, list(torch.autograd.grad(value, [variable.value for variable in variables], allow_unused=True))
+
+    return with_gradients

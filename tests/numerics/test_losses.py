@@ -70,8 +70,7 @@ def check_against_plain(rng, num_rows, label_smoothing):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3 * np.abs(other).max())
 
 
-@SMOOTHING
-@pytest.mark.parametrize("num_rows", [1, 4, 10])
+@pytest.mark.parametrize(("num_rows", "label_smoothing"), [(1, 0.1), (4, 0.1), (10, 0.1), (10, 0.0)])
 def test_blocks_are_the_whole(num_rows, label_smoothing, rng, monkeypatch):
     """Less than a block, one exactly, and two and a half."""
     monkeypatch.setattr(losses, "ROWS_PER_BLOCK", 4)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from keras import ops
 
 from nmt.training.objective import Objective
-from tests.gradients import as_array, value_and_gradients
+from tests.gradients import as_array
 from tests.numerics import reference
 from tests.numerics.tiny import padded, reference_weights, rows, tiny_model
 
@@ -64,15 +63,3 @@ def test_shares_the_weights_of_its_model(rng):
     model = tiny_model(rng)
     objective = Objective(model)
     assert {id(weight) for weight in objective.trainable_weights} == {id(weight) for weight in model.weights}
-
-
-def test_batch_without_a_token_is_worth_nothing(rng):
-    model = tiny_model(rng)
-    objective = Objective(model, LABEL_SMOOTHING)
-    inputs, labels = padded()
-    nothing = ops.zeros_like(labels)
-    loss, gradients = value_and_gradients(
-        lambda: objective.compute_loss(y=nothing, y_pred=objective(inputs, training=True)), model.weights
-    )
-    assert loss == 0
-    assert not any(gradient.any() for gradient in gradients)

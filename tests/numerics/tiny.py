@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,19 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "source_vocabulary_size": 13,
     },
     "conditional-before-target": {"decoder": "conditional", "reset_after": False, "tied_embeddings": "target"},
-    "input_feeding-after-all": {"decoder": "input_feeding", "reset_after": True, "tied_embeddings": "all"},
 }
-"""Every choice of every option at least twice, in four models."""
+"""Every choice of every option, in three models."""
 
-SENTENCES = [([5, 6, 7, 4, 9], [8, 10, 5]), ([4], [7, 6, 5, 9]), ([10, 5, 8], [4])]
-"""Source and target pieces: each length differs, and no source is the longest where its target is."""
+Sentence = tuple[list[int], list[int]]
+
+SENTENCES: list[Sentence] = [([5, 6, 7, 4, 9], [8, 10, 5]), ([4], [7, 6, 5, 9]), ([10, 5, 8], [4])]
+"""Source and target pieces: each length differs, and the longest source has not the longest target."""
+
+NOTHING: Sentence = ([], [])
+"""A row of padding alone."""
+
+SOURCE_LENGTH, TARGET_LENGTH = 6, 5
+"""Columns that `SENTENCES` need."""
 
 
 def tiny_model(rng: np.random.Generator, **options: Any) -> Seq2Seq:
@@ -46,21 +54,22 @@ def reference_weights(model: Seq2Seq) -> dict[str, np.ndarray]:
     return {name: as_array(weight) for name, weight in model.named_weights().items()}
 
 
-def rows(sentences: list[tuple[list[int], list[int]]] = SENTENCES) -> list[tuple[list[int], list[int], list[int]]]:
+def rows(sentences: Sequence[Sentence] = SENTENCES) -> list[tuple[list[int], list[int], list[int]]]:
     """Returns source ids, target ids and labels of each sentence, as `Seq2Seq.call` describes them."""
-    return [([*source, EOS_ID], [BOS_ID, *target], [*target, EOS_ID]) for source, target in sentences]
+    return [
+        ([], [], []) if (source, target) == NOTHING else ([*source, EOS_ID], [BOS_ID, *target], [*target, EOS_ID])
+        for source, target in sentences
+    ]
 
 
 def padded(
-    sentences: list[tuple[list[int], list[int]]] = SENTENCES, extra_source: int = 0, extra_target: int = 0
+    sentences: Sequence[Sentence] = SENTENCES, source_length: int = SOURCE_LENGTH, target_length: int = TARGET_LENGTH
 ) -> tuple[dict[str, Any], Any]:
-    """Returns the batch for `Seq2Seq.call`, and its labels, with some columns of padding more than it needs."""
+    """Returns the batch for `Seq2Seq.call`, and its labels, with so many columns."""
     sources, targets, labels = zip(*rows(sentences), strict=True)
 
-    def matrix(lists: tuple[list[int], ...], extra: int) -> Any:
-        length = max(map(len, lists)) + extra
+    def matrix(lists: tuple[list[int], ...], length: int) -> Any:
         return ops.convert_to_tensor(np.array([row + [PAD_ID] * (length - len(row)) for row in lists], "int32"))
 
-    return {"source_ids": matrix(sources, extra_source), "target_ids": matrix(targets, extra_target)}, matrix(
-        labels, extra_target
-    )
+    inputs = {"source_ids": matrix(sources, source_length), "target_ids": matrix(targets, target_length)}
+    return inputs, matrix(labels, target_length)

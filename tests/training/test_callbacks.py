@@ -240,7 +240,7 @@ class TestDisplay:
         assert "\x1b[?25h" in screen.getvalue()
 
     def test_looks_at_the_optimizer_now_and_then_alone(self, dataset, now, monkeypatch):
-        """On JAX `fit` keeps its state to itself until it is asked for it. The bug: nobody asked, and none was shown."""
+        """On JAX `fit` keeps its state to itself until it is asked for it. The bug: nobody asked."""
         display, clock, screen = make_display(dataset, now, is_terminal=True)
         looks = []
 

@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import os
+import resource
 import shutil
 
 import keras
@@ -211,6 +212,20 @@ def test_nothing_half_written(call, tmp_path, rng, monkeypatch):
     assert names_in(tmp_path) == ["epoch-00001", "epoch-00002"]
     assert load_checkpoint(tmp_path, variables) == Progress(epoch=2)
     assert_equal(values(variables), before)
+
+
+def test_a_full_disk_is_told_as_such(tmp_path, rng):
+    """The state is written by safetensors, past Python: a limit on the size of files stops it there."""
+    variables = state(rng)
+    save_checkpoint(tmp_path, variables, Progress(epoch=1), keep=1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
+    try:
+        with pytest.raises(FileError, match=r"can't write a checkpoint: .*File too large.*Make room"):
+            save_checkpoint(tmp_path, variables, Progress(epoch=2), keep=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert names_in(tmp_path) == ["epoch-00001"]
 
 
 def test_the_old_ones_go_last(tmp_path, rng, monkeypatch):
