@@ -21,9 +21,6 @@ from nmt.model import weight_shapes
 from nmt.run_dir import RunDirectory
 from nmt.text.tokenizer import Tokenizer, train_tokenizer
 
-# NumPy 2.4 tells that Keras 3.15's variables and PyTorch's tensors should know one more keyword; nothing of ours.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 ENGLISH = ["the dog sees the cat", "where is the red house", "my cat is not here", "the dog buys a house"] * 5
 FRENCH = ["le chien voit le chat", "où est la maison rouge", "mon chat n'est pas ici", "le chien achète"] * 5
 SIZES = {"embedding_size": 6, "encoder_size": 5, "decoder_size": 7, "attention_size": 4}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,11 +57,10 @@ class Hypothesis:
 FORCED_SENTENCES = 16
 """Sentences whose known targets are scored at a time: the logits of all their positions exist at once."""
 
+_INSIDE_CHARACTER = re.compile("<0x[89AB][0-9A-F]>")  # a byte piece that goes on with a UTF-8 character
+
 BLANK = Hypothesis("", (), 0.0, 0.0)
 """The translation of a blank line."""
-
-NOTHING_FOUND = Hypothesis("", (), -np.inf, -np.inf)
-"""Where the limits of length and repetition leave nothing to say."""
 
 
 @dataclass(frozen=True)
@@ -252,14 +252,15 @@ class Translator:
         return parts
 
     def _split(self, token_ids: list[int], max_pieces: int) -> Iterator[list[int]]:
-        """Cuts a long line before a word, after the end of a sentence if there is one in the stretch's second half."""
+        """Cuts a long line after a sentence that ends in the stretch's second half, else before a word or a character."""
         start = 0
         while len(token_ids) - start > max_pieces:
             stretch = token_ids[start : start + max_pieces + 1]
             pieces = self.source_tokenizer.pieces(stretch)
             words = [end for end in range(1, max_pieces + 1) if pieces[end].startswith("\u2581")]
             sentences = [end for end in words if end > max_pieces // 2 and pieces[end - 1][-1:] in ".!?;:\u3002"]
-            length = (sentences or words or [max_pieces])[-1]
+            characters = [end for end in range(1, max_pieces + 1) if not _INSIDE_CHARACTER.fullmatch(pieces[end])]
+            length = (sentences or words or characters or [max_pieces])[-1]
             yield token_ids[start : start + length]
             start += length
         yield token_ids[start:]
@@ -336,7 +337,7 @@ def _join(parts: list[list[Hypothesis]]) -> list[Hypothesis]:
     if not parts:
         return [BLANK]
     if len(parts) == 1:
-        return parts[0] or [NOTHING_FOUND]
+        return parts[0]
     return [
         Hypothesis(
             text=" ".join(part.text for part in ranked if part.text),
@@ -344,5 +345,5 @@ def _join(parts: list[list[Hypothesis]]) -> list[Hypothesis]:
             score=sum(part.score for part in ranked),
             log_prob=sum(part.log_prob for part in ranked),
         )
-        for ranked in zip(*(part or [NOTHING_FOUND] for part in parts), strict=False)
+        for ranked in zip(*parts, strict=False)
     ]

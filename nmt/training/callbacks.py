@@ -65,6 +65,10 @@ class Clock(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.dataset.epoch = epoch
+        if library_name() == "torch":
+            # Its dropout draws from one generator of the process, which no checkpoint holds: like the order of the
+            # data it is made a function of seed and epoch.
+            keras.utils.set_random_seed(self.dataset.seed + epoch)
         self._epoch_start = time.monotonic()
         self._num_tokens = 0
 

@@ -1,4 +1,4 @@
-"""`nmt.backend.scan` against a Python loop in NumPy: structures, directions, lengths and gradients."""
+"""The backend's few parts: `scan` against a Python loop in NumPy, `compiled` and `dense`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from nmt.backend import scan
+from nmt.backend import compiled, dense, library_name, scan
 from nmt.layers.recurrence import GRU
 from tests.gradients import as_array, value_and_gradients
 
@@ -114,7 +114,7 @@ def test_gradients_against_finite_differences(length, reverse, rng):
             np.testing.assert_allclose(gradient[place], (above - below) / 2e-5, rtol=1e-3, atol=1e-4)
 
 
-def test_compiled_for_any_length(rng):
+def test_scan_is_compiled_for_any_length(rng):
     """One compiled model, its length unknown when it was traced, serves one position and several."""
     inputs = keras.Input((None, WIDTH))
     layer = GRU(2, reverse=True)
@@ -122,3 +122,27 @@ def test_compiled_for_any_length(rng):
     for length in (4, 1):
         x = rng.normal(size=(BATCH, length, WIDTH)).astype("float32")
         np.testing.assert_allclose(as_array(model.predict_on_batch(x)), as_array(layer(x)), atol=1e-6)
+
+
+def test_compiled_reads_the_variables_of_the_day():
+    scale = keras.Variable([2.0, 3.0])
+    function = compiled(lambda x: (x * scale, {"sum": ops.sum(x, axis=0)}), [scale])
+    for length in (2, 3):  # two shapes: JAX compiles twice, TensorFlow once or twice
+        product, rest = function(ops.ones((length, 2)))
+        np.testing.assert_allclose(as_array(product), [[2, 3]] * length)
+        np.testing.assert_allclose(as_array(rest["sum"]), [length, length])
+    scale.assign([5.0, 7.0])
+    np.testing.assert_allclose(as_array(function(ops.ones((3, 2)))[0]), [[5, 7]] * 3)
+
+
+@pytest.mark.skipif(library_name() != "tensorflow", reason="only TensorFlow has sparse gradients")
+def test_dense_adds_up_a_row_that_was_looked_up_twice():
+    import tensorflow as tf
+
+    slices = tf.IndexedSlices(tf.constant([[1.0], [10.0], [2.0]]), tf.constant([0, 2, 0]), tf.constant([3, 1]))
+    np.testing.assert_array_equal(as_array(dense(slices)), [[3], [0], [10]])
+
+
+def test_dense_leaves_a_tensor_alone():
+    gradient = ops.ones((2, 3))
+    np.testing.assert_array_equal(as_array(dense(gradient)), 1)
