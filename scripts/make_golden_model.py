@@ -36,10 +36,10 @@ CONFIG = {
     "tokenizer": {"vocabulary_size": 380},
     "batching": {"size": 16, "unit": "sentences"},
     "model": {
-        "embedding_size": 12,
-        "encoder_size": 12,
-        "decoder_size": 24,
-        "attention_size": 12,
+        "embedding_size": 16,
+        "encoder_size": 16,
+        "decoder_size": 32,
+        "attention_size": 16,
         "dropout_rate": 0.0,
     },
     "training": {

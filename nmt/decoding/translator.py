@@ -252,7 +252,7 @@ class Translator:
         return parts
 
     def _split(self, token_ids: list[int], max_pieces: int) -> Iterator[list[int]]:
-        """Cuts a long line after a sentence that ends in the stretch's second half, else before a word or a character."""
+        """Cuts a long line after a sentence that ends in a stretch's second half, else before a word or a character."""
         start = 0
         while len(token_ids) - start > max_pieces:
             stretch = token_ids[start : start + max_pieces + 1]

@@ -22,25 +22,26 @@ from tests.numerics.tiny import (
 )
 
 
-@pytest.fixture(params=["conditional-after-all", "input_feeding-before-none-2"])
-def model(request, rng):
-    return tiny_model(rng, **ARCHITECTURES[request.param])
+@pytest.fixture(scope="module", params=["conditional-after-all", "input_feeding-before-none-2"])
+def model(request):
+    return tiny_model(np.random.default_rng(request.config.option.seed), **ARCHITECTURES[request.param])
 
 
-def gradients_of(model):
+@pytest.fixture(scope="module")
+def loss_and_gradients(model):
+    """Takes inputs and labels. One for all tests: JAX compiles it for seconds at each new shape."""
     objective = Objective(model, 0.1)
     return gradient_function(
         lambda inputs, labels: objective.compute_loss(y=labels, y_pred=objective(inputs, training=True)), model.weights
     )
 
 
-def test_extra_columns_change_neither_logits_nor_gradients(model):
+def test_extra_columns_change_neither_logits_nor_gradients(model, loss_and_gradients):
     tight, wide = padded(), padded(source_length=SOURCE_LENGTH + 3, target_length=TARGET_LENGTH + 2)
     is_real = as_array(tight[1]) != PAD_ID
     logits, wide_logits = as_array(model(tight[0])), as_array(model(wide[0]))
     np.testing.assert_allclose(wide_logits[:, :TARGET_LENGTH][is_real], logits[is_real], atol=1e-5)
 
-    loss_and_gradients = gradients_of(model)
     loss, gradients = loss_and_gradients(*tight)
     wide_loss, wide_gradients = loss_and_gradients(*wide)
     np.testing.assert_allclose(wide_loss, loss, rtol=1e-5)
@@ -53,9 +54,8 @@ def test_batch_is_single(model):
     np.testing.assert_allclose(as_array(model(alone[0]))[0], as_array(model(padded()[0]))[1], atol=1e-5)
 
 
-def test_loss_is_the_mean_over_the_tokens_of_the_batch(model):
+def test_loss_is_the_mean_over_the_tokens_of_the_batch(loss_and_gradients):
     """A sentence among rows of padding is as good as alone: finite, and the batch is the sum of its sentences."""
-    loss_and_gradients = gradients_of(model)
     alone = [loss_and_gradients(*padded([sentence, NOTHING, NOTHING])) for sentence in SENTENCES]
     num_tokens = np.array([len(target) + 1 for _, target in SENTENCES])
     shares = num_tokens / num_tokens.sum()
@@ -76,10 +76,10 @@ def test_row_of_padding_is_finite_and_attends_to_nothing(model):
     np.testing.assert_array_equal(as_array(attention)[-1], 0)
 
 
-def test_no_gradient_at_padding(rng):
-    """Embeddings of their own, so that the padding's row is met as padding alone and not by the softmax."""
-    model = tiny_model(rng, **ARCHITECTURES["input_feeding-before-none-2"])
-    _, gradients = gradients_of(model)(*padded())
+@pytest.mark.parametrize("model", ["input_feeding-before-none-2"], indirect=True)
+def test_no_gradient_at_padding(model, loss_and_gradients):
+    """With embeddings of its own, the model meets the padding's row as padding alone, and not in the softmax."""
+    _, gradients = loss_and_gradients(*padded())
     by_name = dict(zip(model.named_weights(), gradients, strict=True))
     for side, used in (("source", {3, 4, 5, 6, 7, 8, 9, 10}), ("target", {2, 4, 5, 6, 7, 8, 9, 10})):
         gradient = by_name[f"{side}_embedding/embeddings"]
@@ -89,14 +89,15 @@ def test_no_gradient_at_padding(rng):
 def test_padding_embedding_is_never_seen(model):
     inputs, labels = padded()
     is_real = as_array(labels) != PAD_ID
-    logits = as_array(model(inputs))[is_real]
+    before, saved = as_array(model(inputs))[is_real], model.get_weights()
     for embedding in {model.source_embedding, model.target_embedding}:
         table = as_array(embedding.embeddings)
         table[PAD_ID] = 100.0
         embedding.embeddings.assign(table)
     after = as_array(model(inputs))[is_real]
+    model.set_weights(saved)
     tied = model.readout.tied  # then the padding's own logit is, rightly, another
-    np.testing.assert_allclose(after[:, tied:], logits[:, tied:], atol=1e-5)
+    np.testing.assert_allclose(after[:, tied:], before[:, tied:], atol=1e-5)
 
 
 def test_encoder_passes_no_gradient_to_padding(rng):

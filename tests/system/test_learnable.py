@@ -64,4 +64,6 @@ def test_learns(task, decoder, seed, tmp_path):
     run_dir = tiny_run.run(tree, tmp_path / "run")
     sources, references = ((tmp_path / f"test.{language}").read_text().splitlines() for language in ("en", "fr"))
     translations = [one.text for one in nmt.load(run_dir.path).translate(sources)]
-    assert sacrebleu.corpus_bleu(translations, [references]).score > 95
+    score = sacrebleu.corpus_bleu(translations, [references]).score
+    print(f"{task}, {decoder}: BLEU {score:.2f}")
+    assert score > 95

@@ -171,17 +171,17 @@ def test_a_killed_run_goes_on_in_a_new_process(backend, corpora, tmp_path):
 
 
 VARIANTS = {
-    "separate vocabularies, two ways tied, bfloat16, tokens a batch": {
+    "separate vocabularies, two ways tied, input feeding, bfloat16, tokens a batch": {
         "tokenizer.joint": False,
+        "model.decoder": "input_feeding",
         "model.tied_embeddings": "target",
         "training.precision": "mixed_bfloat16",
         "batching": {"unit": "tokens", "size": 90},
         "training.metric": "loss",
         "training.ema_decay": 0.5,
     },
-    "nothing tied, input feeding, two layers": {
+    "nothing tied, two layers, the other GRU": {
         "model.tied_embeddings": "none",
-        "model.decoder": "input_feeding",
         "model.encoder_layers": 2,
         "model.reset_after": False,
         "model.variational_dropout": True,
@@ -193,7 +193,14 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(changes, marks=pytest.mark.slow if number else ())
+        for number, changes in enumerate(VARIANTS.values())
+    ],
+    ids=VARIANTS,
+)
 def test_variants_train_and_translate(changes, tree, tmp_path):
     run_dir = run(with_changes(tree, {**changes, "training.max_epochs": 2}), tmp_path / "run")
     losses = [entry["loss"] for entry in run_dir.read_metrics()]
