@@ -70,6 +70,10 @@ MaxLengthRatio = Annotated[
     float | None,
     typer.Option(metavar="RATIO", help="Longest output, in pieces, for each source piece.", rich_help_panel=_SEARCH),
 ]
+MinLengthRatio = Annotated[
+    float | None,
+    typer.Option(metavar="RATIO", help="Shortest output, in pieces, for each source piece.", rich_help_panel=_SEARCH),
+]
 NoRepeatNgramSize = Annotated[
     int | None,
     typer.Option(metavar="N", help="No run of N pieces comes twice; 0: any may.", rich_help_panel=_SEARCH),

@@ -180,7 +180,7 @@ class ScheduleConfig(_Section):
         description="`cosine`: updates to reach the floor. `inverse_sqrt`: updates at the peak before it falls.",
     )
     factor: float = Field(0.5, gt=0, lt=1, description="`plateau`: the rate is multiplied by this.")
-    patience: int = Field(2, ge=0, description="`plateau`: validations without improvement before a cut.")
+    patience: int = Field(2, ge=1, description="`plateau`: validations without improvement before a cut.")
     floor: float = Field(0.0, ge=0, le=1, description="Lowest rate, as a fraction of the peak.")
 
 
@@ -232,9 +232,19 @@ class DecodingConfig(_Section):
             InputError: A name is unknown or a value out of range; all problems are listed.
         """
         try:
-            return DecodingConfig.model_validate({**self.model_dump(), **changes})
+            changed = DecodingConfig.model_validate({**self.model_dump(), **changes})
         except pydantic.ValidationError as error:
             raise InputError("; ".join(describe(error, DecodingConfig))) from None
+        if problem := changed.length_problem():
+            raise InputError(problem)
+        return changed
+
+    def length_problem(self) -> str | None:
+        """Returns what is wrong with the limits of length together, if anything is."""
+        shortest, longest = self.min_length_ratio, self.max_length_ratio
+        if shortest <= longest:
+            return None
+        return f"min_length_ratio: must be <= max_length_ratio ({longest}). Received: {shortest}"
 
 
 def _check_language(code: str) -> str:
@@ -267,11 +277,8 @@ class Config(_Section):
                 "model.tied_embeddings: `all` needs one joint vocabulary. Received: tokenizer.joint=false. "
                 "Set tokenizer.joint to true, or model.tied_embeddings to `target`."
             )
-        shortest, longest = self.decoding.min_length_ratio, self.decoding.max_length_ratio
-        if shortest > longest:
-            problems.append(
-                f"decoding.min_length_ratio: must be <= decoding.max_length_ratio ({longest}). Received: {shortest}"
-            )
+        if problem := self.decoding.length_problem():
+            problems.append(f"decoding.{problem}")
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -342,7 +349,9 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {key}: not valid YAML: {error}. Received: {shown(text)}") from None
     node = tree
     for depth, name in enumerate(path[:-1]):
-        child = node.setdefault(name, {})
+        if node.get(name) is None:  # absent, or a section left empty in the file
+            node[name] = {}
+        child = node[name]
         if not isinstance(child, dict):
             parent = ".".join(path[: depth + 1])
             raise ConfigError(f"--set {key}: `{parent}` is not a section; set it whole, as in --set '{parent}=...'")

@@ -181,7 +181,7 @@ class Conversation:
 
     def _model(self, argument: str) -> str:
         if argument:
-            self.translator = self._load(Path(argument).expanduser())
+            self.translator = self._load(Path(os.path.expanduser(argument)))  # noqa: PTH111  (leaves an unknown user)
             self._name = argument
         return self.banner()
 

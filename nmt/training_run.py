@@ -15,7 +15,7 @@ from nmt import config, files
 from nmt.config import Config
 from nmt.config_problems import shown
 from nmt.console import log_to_file
-from nmt.errors import ConfigError, InputError, NMTError, TrainingError
+from nmt.errors import ConfigError, CorpusError, InputError, TokenizerError
 from nmt.run_dir import RunDirectory, library_versions
 
 logger = logging.getLogger(__name__)
@@ -82,9 +82,7 @@ def opened(path: Path, settings: Config, backend: str, *, resume: bool, replace:
     try:
         with _held(run):
             yield run
-    except TrainingError:  # nothing in the command was wrong, and the log may help
-        raise
-    except (NMTError, KeyboardInterrupt):
+    except (CorpusError, TokenizerError, InputError):  # raised before the first update
         if not (run.best.exists() or files.list_folder(run.checkpoints)):
             files.remove_folder(run.path)
             logger.info("%s: removed, as it had no checkpoint yet", run.path)

@@ -134,7 +134,7 @@ ONE_PROBLEM = [
     ),
     (
         "decoding: {min_length_ratio: 0.8, max_length_ratio: 0.5}",
-        "decoding.min_length_ratio: must be <= decoding.max_length_ratio (0.5). Received: 0.8",
+        "decoding.min_length_ratio: must be <= max_length_ratio (0.5). Received: 0.8",
     ),
 ]
 

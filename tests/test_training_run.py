@@ -52,7 +52,7 @@ def test_an_existing_run_is_replaced_only_when_asked(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "old").exists()
 
 
-@pytest.mark.parametrize("error", [CorpusError("no such file"), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [CorpusError("no such file"), InputError("a batch is too small")])
 def test_a_run_that_never_began_leaves_nothing(
     tmp_path: Path, error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:

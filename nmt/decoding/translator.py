@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +54,11 @@ class Hypothesis:
     """(T, S) weights of each output piece over the source pieces, both with the end of sentence; where asked for."""
 
 
-FORCED_SENTENCES = 16
-"""Sentences whose known targets are scored at a time: the logits of all their positions exist at once."""
+FORCED_POSITIONS = 1024
+"""Positions of known targets that are scored at a time, padding counted: their logits exist at once."""
+
+MAX_FORCED_PIECES = 4096
+"""Longest side of a pair that is scored."""
 
 _INSIDE_CHARACTER = re.compile("<0x[89AB][0-9A-F]>")  # a byte piece that goes on with a UTF-8 character
 
@@ -79,6 +82,8 @@ class _Part:
 
     line: int
     token_ids: list[int]
+    follows_space: bool
+    """Whether it begins a word: its translation is then joined to the one before by a space."""
 
 
 class Translator:
@@ -117,7 +122,8 @@ class Translator:
         self._searches: dict[SearchOptions, BeamSearch] = {}
         weights = list(model.named_weights().values())
         self._start = compiled(self._encode, weights)
-        self._teacher_force = compiled(self._force, weights)
+        self._label_log_probs = compiled(self._force_labels, weights)
+        self._attention = compiled(self._force_attention, weights)
         self._compile_search = functools.partial(compiled, variables=weights)
 
     def translate(self, lines: Sequence[str], **options: Any) -> list[Hypothesis]:
@@ -172,9 +178,9 @@ class Translator:
             if progress is not None:
                 num_done += sum(last_part[parts[number].line] == number for number in numbers)
                 progress(num_done)
-        by_line: list[list[list[Hypothesis]]] = [[] for _ in lines]
+        by_line: list[list[tuple[str, list[Hypothesis]]]] = [[] for _ in lines]
         for part, found in zip(parts, by_part, strict=True):
-            by_line[part.line].append(found)
+            by_line[part.line].append((" " if part.follows_space else "", found))
         return [_join(found) for found in by_line]
 
     def score(self, sources: Sequence[str], targets: Sequence[str], *, batch_size: int | None = None) -> list[Score]:
@@ -183,7 +189,7 @@ class Translator:
         Args:
             sources: Raw text.
             targets: Raw text, a translation of each source.
-            batch_size: Pairs scored at a time; `FORCED_SENTENCES` by default.
+            batch_size: Most pairs scored at a time; long ones are fewer (`FORCED_POSITIONS`).
 
         Raises:
             InputError: The two have different lengths, one is a single string, or `batch_size` is out of range.
@@ -196,14 +202,16 @@ class Translator:
             )
         source_ids = [[*ids, EOS_ID] for ids in self.source_tokenizer.encode(sources)]
         target_ids = [[*ids, EOS_ID] for ids in self.target_tokenizer.encode(targets)]
+        check_forced_lengths(source_ids, target_ids)
         scores: dict[int, Score] = {}
         order = sorted(range(len(sources)), key=lambda number: (len(target_ids[number]), len(source_ids[number])))
-        size = FORCED_SENTENCES if batch_size is None else self._merge({"batch_size": batch_size}).batch_size
-        for start in range(0, len(order), size):
-            numbers = order[start : start + size]
-            log_probs, _ = self._forced(
+        most = self._merge({"batch_size": batch_size}).batch_size
+        for numbers in _forced_batches(order, [len(ids) for ids in target_ids], most):
+            arrays, labels = _forced_arrays(
                 [source_ids[number] for number in numbers], [target_ids[number] for number in numbers]
             )
+            token_log_probs = self._label_log_probs(*arrays, ops.convert_to_tensor(labels))
+            log_probs = (ops.convert_to_numpy(token_log_probs) * (labels != PAD_ID)).sum(axis=1)
             for number, log_prob in zip(numbers, log_probs, strict=True):
                 scores[number] = Score(float(log_prob), len(target_ids[number]))
         return [scores[number] for number in range(len(sources))]
@@ -240,7 +248,7 @@ class Translator:
         for number, ids in zip(written, self.source_tokenizer.encode([lines[n] for n in written]), strict=True):
             # A line of nothing but `▁`, which is read as a space, is blank too.
             stretches = list(self._split(ids, max_pieces)) if ids else []
-            parts.extend(_Part(number, stretch) for stretch in stretches)
+            parts.extend(_Part(number, stretch, self._begins_word(stretch)) for stretch in stretches)
             if len(stretches) > 1:
                 num_long += 1
         if num_long:
@@ -257,13 +265,19 @@ class Translator:
         while len(token_ids) - start > max_pieces:
             stretch = token_ids[start : start + max_pieces + 1]
             pieces = self.source_tokenizer.pieces(stretch)
-            words = [end for end in range(1, max_pieces + 1) if pieces[end].startswith("\u2581")]
-            sentences = [end for end in words if end > max_pieces // 2 and pieces[end - 1][-1:] in ".!?;:\u3002"]
-            characters = [end for end in range(1, max_pieces + 1) if not _INSIDE_CHARACTER.fullmatch(pieces[end])]
-            length = (sentences or words or characters or [max_pieces])[-1]
+            half = max_pieces // 2
+            ends = range(half + 1, max_pieces + 1)
+            words = [end for end in ends if pieces[end].startswith("\u2581")]
+            sentences = [end for end in words if pieces[end - 1][-1:] in ".!?;:"]
+            sentences += [end for end in ends if pieces[end - 1][-1:] in "\u3002\uff01\uff1f\uff1b"]
+            characters = [end for end in ends if not _INSIDE_CHARACTER.fullmatch(pieces[end])]
+            length = max(sentences or words or characters or [max_pieces])
             yield token_ids[start : start + length]
             start += length
         yield token_ids[start:]
+
+    def _begins_word(self, token_ids: list[int]) -> bool:
+        return self.source_tokenizer.pieces(token_ids[:1])[0].startswith("\u2581")
 
     def _translate_batch(
         self, sources: list[list[int]], search: BeamSearch, decoding: DecodingConfig, with_attention: bool
@@ -293,31 +307,66 @@ class Translator:
         # hypothesis through the search.
         source_rows = [[*ids, EOS_ID] for ids, pool in zip(sources, hypotheses, strict=True) for _ in pool]
         target_rows = [[*one.token_ids, EOS_ID] for pool in hypotheses for one in pool]
-        _, weights = self._forced(source_rows, target_rows)
-        attention = iter(
-            matrix[: len(target), : len(source)]
-            for matrix, source, target in zip(weights, source_rows, target_rows, strict=True)
-        )
-        return [[dataclasses.replace(one, attention=next(attention)) for one in pool] for pool in hypotheses]
-
-    def _forced(self, sources: list[list[int]], targets: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the log-probabilities (B,) and attention weights (B, T, S) of targets that end with `EOS_ID`."""
-        labels = pad(targets, PAD_MULTIPLE)
-        target_ids = pad([[BOS_ID, *ids[:-1]] for ids in targets], PAD_MULTIPLE)
-        arrays = (pad(sources, PAD_MULTIPLE), target_ids, labels)
-        log_probs, weights = self._teacher_force(*(ops.convert_to_tensor(array) for array in arrays))
-        is_real = labels != PAD_ID
-        return (ops.convert_to_numpy(log_probs) * is_real).sum(axis=1), ops.convert_to_numpy(weights)
+        attention: dict[int, np.ndarray] = {}
+        for numbers in _forced_batches(range(len(target_rows)), [len(row) for row in target_rows], len(target_rows)):
+            arrays, _ = _forced_arrays([source_rows[n] for n in numbers], [target_rows[n] for n in numbers])
+            for number, matrix in zip(numbers, ops.convert_to_numpy(self._attention(*arrays)), strict=True):
+                attention[number] = matrix[: len(target_rows[number]), : len(source_rows[number])]
+        rows = iter(range(len(target_rows)))
+        return [[dataclasses.replace(one, attention=attention[next(rows)]) for one in pool] for pool in hypotheses]
 
     def _encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
         encoded = self.model.encode(source_ids)
         return encoded, self.model.initial_state(encoded)
 
-    def _force(self, source_ids: Tensor, target_ids: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        hidden, weights = self.model.teacher_force(source_ids, target_ids)
+    def _force_labels(self, source_ids: Tensor, target_ids: Tensor, labels: Tensor) -> Tensor:
+        """Returns the log-probability (B, T) of each label."""
+        hidden, _ = self.model.teacher_force(source_ids, target_ids)
         logits = self.model.readout.logits(hidden, self.model.target_embedding.embeddings)
         log_probs = ops.log_softmax(ops.cast(logits, "float32"))
-        return ops.squeeze(ops.take_along_axis(log_probs, ops.expand_dims(labels, -1), axis=-1), -1), weights
+        return ops.squeeze(ops.take_along_axis(log_probs, ops.expand_dims(labels, -1), axis=-1), -1)
+
+    def _force_attention(self, source_ids: Tensor, target_ids: Tensor) -> Tensor:
+        """Returns the attention weights (B, T, S) of a known target."""
+        _, weights = self.model.teacher_force(source_ids, target_ids)
+        return weights
+
+
+def check_forced_lengths(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> None:
+    """Refuses pairs that are too long to be scored: the logits of all positions of a target exist at once.
+
+    Raises:
+        InputError: A side has more than `MAX_FORCED_PIECES` pieces; the message names the first such pair.
+    """
+    for number, (source, target) in enumerate(zip(sources, targets, strict=True), start=1):
+        if max(len(source), len(target)) > MAX_FORCED_PIECES:
+            raise InputError(
+                f"pair {number:,} is too long to be scored. Rule: at most {MAX_FORCED_PIECES:,} pieces a side. "
+                f"Received: {len(source):,} and {len(target):,}. Split it into sentences, or leave it out."
+            )
+
+
+def _forced_batches(order: Iterable[int], lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Yields at most `most` numbers at a time; where there are several, at most `FORCED_POSITIONS` positions."""
+    batch: list[int] = []
+    longest = 0
+    for number in order:
+        longest = max(longest, lengths[number])
+        if batch and (len(batch) == most or (len(batch) + 1) * longest > FORCED_POSITIONS):
+            yield batch
+            batch, longest = [], lengths[number]
+        batch.append(number)
+    if batch:
+        yield batch
+
+
+def _forced_arrays(
+    sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+) -> tuple[tuple[Tensor, Tensor], np.ndarray]:
+    """Returns source and target ids (B, S), (B, T) and the labels (B, T) of rows that end with `EOS_ID`."""
+    source_ids = pad(sources, PAD_MULTIPLE)
+    target_ids = pad([[BOS_ID, *ids[:-1]] for ids in targets], PAD_MULTIPLE)
+    return (ops.convert_to_tensor(source_ids), ops.convert_to_tensor(target_ids)), pad(targets, PAD_MULTIPLE)
 
 
 def _check_lines(lines: Sequence[str]) -> None:
@@ -332,18 +381,19 @@ def _batches(parts: Sequence[_Part], size: int) -> Iterator[list[int]]:
         yield order[start : start + size]
 
 
-def _join(parts: list[list[Hypothesis]]) -> list[Hypothesis]:
-    """Joins the hypotheses of a line's parts, the best with the best and so on."""
+def _join(parts: list[tuple[str, list[Hypothesis]]]) -> list[Hypothesis]:
+    """Joins the hypotheses of a line's parts, the best with the best and so on; each part with what goes before it."""
     if not parts:
         return [BLANK]
     if len(parts) == 1:
-        return parts[0]
+        return parts[0][1]
+    spaces = [space for space, _ in parts]
     return [
         Hypothesis(
-            text=" ".join(part.text for part in ranked if part.text),
+            text="".join(space + part.text for space, part in zip(spaces, ranked, strict=True)).strip(),
             token_ids=tuple(token_id for part in ranked for token_id in part.token_ids),
             score=sum(part.score for part in ranked),
             log_prob=sum(part.log_prob for part in ranked),
         )
-        for ranked in zip(*parts, strict=False)
+        for ranked in zip(*(found for _, found in parts), strict=False)
     ]

@@ -19,7 +19,7 @@ from nmt.backend import library_name
 from nmt.config import Config, TrainingConfig
 from nmt.corpora import read_corpora
 from nmt.data.dataset import ParallelDataset, TokenizedCorpus
-from nmt.decoding.translator import Translator
+from nmt.decoding.translator import Translator, check_forced_lengths
 from nmt.evaluation import report
 from nmt.loading import build_model, load, save
 from nmt.model_card import CardScore, model_card
@@ -76,7 +76,8 @@ def train(
     Args:
         config: What to train on and how.
         run_dir: Folder of the run; the caller holds its lock.
-        pairs: What `read_pairs(config)` gave, for a caller that reads them first; read here by default.
+        pairs: What `read_pairs(config)` gave, for a caller that reads them first; read here by default. The training
+            pairs are taken out of it, so that their text does not stay in memory.
         resume: Whether to go on from the newest checkpoint there, with the tokenizer there.
         console: Where progress is shown; standard output by default.
 
@@ -86,7 +87,11 @@ def train(
     keras.utils.set_random_seed(config.seed)
     training_pairs, dev_pairs, test_pairs = pairs or read_pairs(config)
     source, target = _tokenizers(config, run_dir, training_pairs)
+    check_forced_lengths(
+        source.encode([pair.source for pair in dev_pairs]), target.encode([p.target for p in dev_pairs])
+    )
     dataset = _batches(config, training_pairs, source, target)
+    training_pairs.clear()
     run = _Run(config, run_dir, dataset, source, target, dev_pairs)
     run.describe()
     if resume:
