@@ -93,14 +93,15 @@ class BeamSearch:
     """Beam search with a live and a finished pool.
 
     Each step extends the K live hypotheses by every token and keeps the 2K best extensions. Those of the first K that
-    end the sentence compete, by normalised score, for the finished pool; the best K of the others live on. There are
-    always K of them, because each live hypothesis can end in one way only. Scores of finished hypotheses are never
-    compared with those of live ones, save by the bound below.
+    end the sentence compete, by normalised score, for the finished pool: the others would have fallen out of an
+    ordinary beam. The best K of the rest live on. There are always K of them, because each live hypothesis can end in
+    one way only. Tokens that may not be emitted keep their probability; it is not given to the others. Scores of
+    finished hypotheses are never compared with those of live ones, save by the bound below.
 
-    A log-probability only falls and the penalty's divisor only grows with length, so the best that a live hypothesis
-    can still reach is `log_prob / length_penalty(max_length)`. The search of a sentence ends when its `n_best` finished
-    hypotheses have reached that bound, so within the beam nothing better is missed. With K = 1 it ends with the first
-    finished hypothesis instead: greedy search.
+    A log-probability only falls, the length penalty's divisor only grows, and the coverage penalty is at most 0: the
+    best that a live hypothesis can still reach is `log_prob / length_penalty(max_length)`. The search of a sentence
+    ends when the worst of the `n_best` finished hypotheses that are asked for has reached that bound, so within the
+    beam nothing better is missed. With K = 1 it ends with the first finished hypothesis instead: greedy search.
 
     Args:
         step: The step function.
@@ -200,7 +201,7 @@ class BeamSearch:
         live_log_probs, living = ops.top_k(ops.where(ends, -np.inf, totals), beam_size)
         tokens = _write(parent_tokens, token_ids, beam.length)
         parent_rows = ops.reshape(_rows(_choose(parents, living), beam_size), (-1,))
-        beam = BeamState(
+        after = BeamState(
             length=beam.length + 1,
             tokens=_choose(tokens, living),
             log_probs=live_log_probs,
@@ -210,9 +211,10 @@ class BeamSearch:
             finished_log_probs=_choose(ops.concatenate([beam.finished_log_probs, totals], axis=1), kept),
             finished_scores=finished_scores,
         )
-        is_done = self.is_done(beam, source)
-        beam = beam._replace(log_probs=ops.where(is_done[:, None], -np.inf, beam.log_probs))
-        return beam, ops.all(is_done)
+        # A sentence that is done stays as it is, whatever the others of its batch still do.
+        is_done = self.is_done(after, source)
+        after = after._replace(log_probs=ops.where(is_done[:, None], -np.inf, after.log_probs))
+        return after, ops.all(is_done)
 
     def is_done(self, beam: BeamState, source: Source) -> Tensor:
         """Returns (B,): True where no live hypothesis can still enter the `n_best` finished ones."""
