@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import signal
 import sys
 from typing import Any
 
@@ -14,6 +15,9 @@ import pytest
 # Before anything imports them: TensorFlow says nothing below an error, and the Hub is never asked.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and every command that they start as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FIXED_SEED = 2026
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "", None})
