@@ -248,9 +248,9 @@ class Translator:
         for number, ids in zip(written, self.source_tokenizer.encode([lines[n] for n in written]), strict=True):
             # A line of nothing but `▁`, which is read as a space, is blank too.
             stretches = list(self._split(ids, max_pieces)) if ids else []
-            parts.extend(_Part(number, stretch, self._begins_word(stretch)) for stretch in stretches)
-            if len(stretches) > 1:
-                num_long += 1
+            is_split = len(stretches) > 1
+            num_long += is_split
+            parts.extend(_Part(number, stretch, is_split and self._begins_word(stretch)) for stretch in stretches)
         if num_long:
             logger.warning(
                 "%s longer than %d pieces, translated in parts and joined again",
