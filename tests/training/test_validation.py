@@ -40,6 +40,9 @@ class WordTokenizer:
     def decode(self, rows):
         return [" ".join(f"w{piece}" for piece in row) for row in rows]
 
+    def pieces(self, row):
+        return [f"\u2581w{piece}" for piece in row]
+
 
 def make_model(dtype="float32"):
     return Seq2Seq(
