@@ -24,8 +24,8 @@ def test_cross_entropy_is_the_formula(label_smoothing, rng):
     actual = cross_entropy(ops.convert_to_tensor(labels), ops.convert_to_tensor(logits), label_smoothing)
     for b in range(2):
         smoothed, nll = reference.token_losses(labels[b], logits[b].astype("float64"), label_smoothing)
-        np.testing.assert_allclose(as_array(actual.loss)[b], smoothed, rtol=1e-5)
-        np.testing.assert_allclose(as_array(actual.negative_log_likelihood)[b], nll, rtol=1e-5)
+        np.testing.assert_allclose(as_array(actual.loss)[b], smoothed, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(as_array(actual.negative_log_likelihood)[b], nll, rtol=1e-5, atol=1e-5)
 
 
 def test_cross_entropy_of_half_precision_is_computed_in_float32():
@@ -61,13 +61,14 @@ def plain(variables, labels, weights, label_smoothing):
 def check_against_plain(rng, num_rows, label_smoothing):
     variables, labels, weights = problem(rng, num_rows)
     nll = as_array(projected(variables, labels, weights, label_smoothing))[1]
-    np.testing.assert_allclose(nll, as_array(plain(variables, labels, weights, label_smoothing))[1], rtol=1e-5)
+    expected_nll = as_array(plain(variables, labels, weights, label_smoothing))[1]
+    np.testing.assert_allclose(nll, expected_nll, rtol=1e-5, atol=1e-5)
     # Squared, so that what comes from above is not 1.
     actual = value_and_gradients(lambda: projected(variables, labels, weights, label_smoothing)[0] ** 2, variables)
     expected = value_and_gradients(lambda: plain(variables, labels, weights, label_smoothing)[0] ** 2, variables)
-    np.testing.assert_allclose(actual[0], expected[0], rtol=1e-4)
+    np.testing.assert_allclose(actual[0], expected[0], rtol=1e-4, atol=1e-5)
     for one, other in zip(actual[1], expected[1], strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3 * np.abs(other).max())
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3 * np.abs(other).max() + 1e-5)
 
 
 @pytest.mark.parametrize(("num_rows", "label_smoothing"), [(1, 0.1), (4, 0.1), (10, 0.1), (10, 0.0)])
@@ -87,7 +88,7 @@ def test_projected_is_the_formula(label_smoothing, rng):
     hidden, matrix, bias = map(as_array, variables)
     smoothed, nll = reference.token_losses(as_array(labels), hidden @ matrix.T + bias, label_smoothing)
     sums = as_array(projected(variables, labels, weights, label_smoothing))
-    np.testing.assert_allclose(sums, [as_array(weights) @ smoothed, as_array(weights) @ nll], rtol=1e-5)
+    np.testing.assert_allclose(sums, [as_array(weights) @ smoothed, as_array(weights) @ nll], rtol=1e-5, atol=1e-5)
 
 
 def test_negative_log_likelihood_has_no_gradient(rng):
@@ -116,4 +117,4 @@ def test_half_precision(rng):
     expected = value_and_gradients(lambda: plain(variables, labels, weights, 0.1)[0], variables)
     np.testing.assert_allclose(actual[0], expected[0], rtol=0.01)
     for one, other in zip(actual[1], expected[1], strict=True):
-        np.testing.assert_allclose(one, other, atol=0.03 * np.abs(other).max())
+        np.testing.assert_allclose(one, other, atol=0.05 * np.abs(other).max())
