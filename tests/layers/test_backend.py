@@ -103,7 +103,7 @@ def test_gradients_against_finite_differences(length, reverse, rng):
         return ops.sum(ops.cast(coefficients, "float32") * states**2) + ops.sum(last)
 
     value, gradients = value_and_gradients(loss, variables)
-    np.testing.assert_allclose(value, loop_loss(*values), rtol=1e-5)
+    np.testing.assert_allclose(value, loop_loss(*values), rtol=1e-5, atol=1e-5)
     for i, gradient in enumerate(gradients):
         for place in np.ndindex(gradient.shape):
             shifted = [np.array(value) for value in values]
