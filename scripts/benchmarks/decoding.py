@@ -1,0 +1,192 @@
+"""The speed and memory of translation: many sentences in batches, one at a time, and from the start of a process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import flops, limit
+from benchmarks.spread import Spread, percentile
+from nmt import startup
+from nmt.config import Config, ModelConfig
+from nmt.errors import NMTError
+
+NUM_WARM_UP_LINES = 10
+"""Lines translated one at a time before the latencies that count: functions meet new shapes in the first few."""
+
+
+def held_out_text(config: Config) -> tuple[list[str], list[str]]:
+    """Returns the sources and references of a configuration's test corpora.
+
+    Raises:
+        NMTError: There are none, or they can't be read.
+    """
+    from nmt.corpora import read_corpora
+
+    if config.data.test is None:
+        raise NMTError("the configuration has no `data.test`. Name one, or give --source and --reference.")
+    pairs = read_corpora(config.data.test, config.source_language, config.target_language)
+    return [pair.source for pair in pairs], [pair.target for pair in pairs]
+
+
+def train_model(config: Config, num_pairs: int, folder: Path) -> None:
+    """Trains the model to translate with, as `nmt train` does, on the first pairs of the training corpora.
+
+    Args:
+        config: What to train.
+        num_pairs: Most pairs.
+        folder: The run directory to make.
+
+    Raises:
+        NMTError: A corpus can't be read, or training fails.
+    """
+    startup.import_keras()
+    from nmt import config as configuration
+    from nmt.run_dir import RunDirectory, library_versions
+    from nmt.training.trainer import read_pairs, train
+
+    pairs = read_pairs(config)
+    pairs = pairs._replace(training=pairs.training[:num_pairs], test=[])
+    run = RunDirectory.create(folder, config_yaml=configuration.dump(config), versions=library_versions())
+    with run.lock():
+        train(config, run, pairs=pairs)
+
+
+def measure(
+    model: Path,
+    sources: Sequence[str],
+    references: Sequence[str],
+    *,
+    beam_size: int,
+    batch_size: int | None,
+    num_repeats: int,
+    num_single_lines: int,
+) -> dict[str, Any]:
+    """Measures translation with one beam size.
+
+    Args:
+        model: A model or a run directory.
+        sources: Lines to translate.
+        references: A reference each: the score tells that what was fast was also a translation.
+        beam_size: Hypotheses kept a step.
+        batch_size: Lines translated at a time; by default as the model was saved.
+        num_repeats: Passes over all lines, after one that is not counted.
+        num_single_lines: Lines that are translated one at a time; 0 for none.
+
+    Returns:
+        The figures by name.
+
+    Raises:
+        NMTError: The model can't be loaded or an option is out of range.
+    """
+    startup.import_keras()
+    import nmt
+    from nmt.backend import library_name
+    from nmt.evaluation.metrics import score_corpus
+    from nmt.training.callbacks import peak_memory_gb
+
+    translator = nmt.load(model)
+    sizes = translator.model.get_config()
+    model_config = ModelConfig(**{name: sizes[name] for name in ModelConfig.model_fields})
+    vocabulary_size = translator.target_tokenizer.vocabulary_size
+
+    def work_of(lines: Sequence[str], hypotheses: Sequence[Any]) -> flops.Work:
+        source_lengths = [len(ids) + 1 for ids in translator.source_tokenizer.encode(lines)]
+        target_lengths = [len(hypothesis.token_ids) + 1 for hypothesis in hypotheses]
+        lengths = zip(source_lengths, target_lengths, strict=True)
+        return flops.decoding_work(model_config, vocabulary_size, lengths, beam_size)
+
+    def timed_pass() -> tuple[list[Any], float]:
+        start = time.perf_counter()
+        found = translator.translate(sources, beam_size=beam_size, batch_size=batch_size)
+        return found, time.perf_counter() - start
+
+    memory_before = peak_memory_gb()
+    hypotheses, warm_up_seconds = timed_pass()
+    seconds, peaks = [], []
+    for _ in range(num_repeats):
+        seconds.append(timed_pass()[1])
+        memory = peak_memory_gb()
+        peaks.append(limit.matrix_product_peak("float32").median)
+    [bleu] = score_corpus([each.text for each in hypotheses], references, metrics=("bleu",), num_resamples=0)
+    num_tokens = sum(len(each.token_ids) + 1 for each in hypotheses)
+    work = work_of(sources, hypotheses)
+    result: dict[str, Any] = {
+        "backend": library_name(),
+        "beam_size": beam_size,
+        "batch_size": batch_size or translator.options.batch_size,
+        "num_parameters": translator.model.count_params(),
+        "vocabulary_size": vocabulary_size,
+        "num_sentences": len(sources),
+        "num_output_tokens": num_tokens,
+        "bleu": bleu.score,
+        "bleu_signature": bleu.signature,
+        "warm_up_seconds": warm_up_seconds,
+        "sentences_per_second": Spread.of(len(sources) / each for each in seconds),
+        "output_tokens_per_second": Spread.of(num_tokens / each for each in seconds),
+        "memory_before_gb": memory_before,
+        "peak_memory_gb": memory,
+        "matrix_product_operations": work.matrix_products,
+        "attention_tanh_evaluations": work.attention_tanh,
+        "limit_operations_per_second": Spread.of(peaks),
+        "share_of_limit": Spread.of(
+            work.matrix_products / each / peak for each, peak in zip(seconds, peaks, strict=True)
+        ),
+    }
+    if num_single_lines:
+        lines = sources[:num_single_lines]
+        latencies, found = _one_at_a_time(translator, lines, beam_size)
+        rate = work_of(lines, found).matrix_products / sum(latencies)
+        result |= {
+            "num_single_lines": len(lines),
+            "latency_seconds": {f"p{percent}": percentile(latencies, percent) for percent in (50, 95, 99)},
+            "latency_share_of_limit": rate / Spread.of(peaks).median,
+        }
+    return result
+
+
+def _one_at_a_time(translator: Any, lines: Sequence[str], beam_size: int) -> tuple[list[float], list[Any]]:
+    latencies, found = [], []
+    for line in lines[:NUM_WARM_UP_LINES]:
+        translator.translate([line], beam_size=beam_size)
+    for line in lines:
+        start = time.perf_counter()
+        found += translator.translate([line], beam_size=beam_size)
+        latencies.append(time.perf_counter() - start)
+    return latencies, found
+
+
+def first_translation(model: Path, line: str, num_repeats: int) -> Spread:
+    """Measures the seconds from the start of `nmt translate` until its first translation is there.
+
+    Args:
+        model: A model or a run directory.
+        line: What is translated.
+        num_repeats: Starts that count, after one that brings the files into the system's memory.
+
+    Raises:
+        NMTError: The command fails.
+    """
+    return Spread.of([_start(model, line) for _ in range(num_repeats + 1)][1:])
+
+
+def _start(model: Path, line: str) -> float:
+    command = [sys.executable, "-m", "nmt", "translate", str(model)]
+    start = time.perf_counter()
+    with subprocess.Popen(  # noqa: S603 (our own command)
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as process:
+        if process.stdin is None or process.stdout is None or process.stderr is None:
+            raise NMTError("`nmt translate` was started without pipes.")
+        process.stdin.write(f"{line}\n")
+        process.stdin.close()
+        first = process.stdout.readline()
+        seconds = time.perf_counter() - start
+        complaint = process.stderr.read()
+    if process.returncode or not first:
+        raise NMTError(f"`nmt translate {model}` has failed: {complaint.strip()}")
+    return seconds

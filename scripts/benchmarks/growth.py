@@ -1,0 +1,144 @@
+"""How the cost of a token grows, one size at a time while the others stay as they are.
+
+With the corpus, which should cost memory for its ids and nothing else; with vocabulary, length of sentences, batch,
+width of the model, and beam. Each point is a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks import decoding, process, training, workload
+from nmt import config as configuration
+from nmt import startup
+
+POINTS = {
+    "corpus": (10_000, 100_000, 1_000_000, 10_000_000),
+    "vocabulary": (4_000, 8_000, 16_000, 32_000),
+    "length": (10, 25, 50, 100, 200),
+    "batch": (10, 20, 40, 80, 160),
+    "width": (64, 128, 256, 512),
+    "beam": (1, 2, 5, 10, 20),
+}
+"""Pairs; pieces; tokens of a sentence; sentences; units of the embedding and of each direction of the encoder (the
+decoder and the attention have twice as many); hypotheses."""
+
+LENGTH = 20
+BATCH_SIZE = 32
+"""What the axes keep that do not vary it: short enough for a minute a point."""
+
+CORPUS_LENGTHS = (4, 20)
+"""Shortest and longest side, in pieces, of the pairs of the growing corpus."""
+
+NUM_UPDATES = 6
+"""Updates of a measured epoch."""
+
+NUM_CORPUS_UPDATES = 100
+NUM_WARM_UP_UPDATES = 10
+TINY_MODEL = ("embedding_size", "encoder_size", "decoder_size", "attention_size")
+
+
+def training_point(axis: str, value: int, num_repeats: int) -> dict[str, Any]:
+    """Measures training at one point of an axis that changes the model or its batches, in a process of its own."""
+    width = value if axis == "width" else None
+    length = value if axis == "length" else LENGTH
+    batch_size = value if axis == "batch" else BATCH_SIZE
+    overrides = [f"batching.size={batch_size}", "batching.unit=sentences"]
+    if axis == "vocabulary":
+        overrides.append(f"tokenizer.vocabulary_size={value}")
+    if width is not None:
+        overrides += [f"model.{name}={width}" for name in ("embedding_size", "encoder_size")]
+        overrides += [f"model.{name}={2 * width}" for name in ("decoder_size", "attention_size")]
+    config = configuration.load(workload.DEFAULT_CONFIG, overrides)
+    lengths = (length - 1, length - 1)  # the end of sentence is the last token
+    found = process.run(training.measure_generated, config, batch_size * NUM_UPDATES, lengths, num_repeats)
+    return {axis: value, **found}
+
+
+def corpus_point(num_pairs: int) -> dict[str, Any]:
+    """Measures the path of the data with a corpus of generated pairs, around a model so small that it hardly counts.
+
+    Runs in this process: call it through `process.run`.
+
+    Args:
+        num_pairs: Number of pairs.
+
+    Returns:
+        The figures by name: seconds of planning an epoch and of making a batch, both a token, and memory.
+    """
+    startup.import_keras()
+    from nmt.training.callbacks import peak_memory_gb
+
+    config = configuration.load(workload.DEFAULT_CONFIG, [f"model.{name}=8" for name in TINY_MODEL])
+    memory_before = resident_gb()
+    material = workload.generate(num_pairs, CORPUS_LENGTHS, config.tokenizer.vocabulary_size)
+    corpus = material.corpus
+    flat = (corpus.source_ids, corpus.target_ids, corpus.source_offsets, corpus.target_offsets, corpus.pair_numbers)
+    corpus_bytes = sum(array.nbytes for array in flat)
+    memory_of_corpus = resident_gb()
+    start = time.perf_counter()
+    dataset = workload.dataset_of(config, corpus)
+    planning = time.perf_counter() - start
+    memory_of_plan, peak_of_planning = resident_gb(), peak_memory_gb()
+    num_tokens = len(corpus.target_ids) + num_pairs
+    sample = range(0, len(dataset), max(1, len(dataset) // NUM_CORPUS_UPDATES))
+    start = time.perf_counter()
+    for batch in sample:
+        dataset[batch]
+    making = time.perf_counter() - start
+    objective = workload.objective_of(config, material)
+    training.fit(objective, dataset, 0, NUM_WARM_UP_UPDATES)
+    memory_of_training = resident_gb()
+    tokens_per_second = training.fit(objective, dataset, 0, NUM_CORPUS_UPDATES)
+    return {
+        "corpus": num_pairs,
+        "num_target_tokens": num_tokens,
+        "corpus_gb": corpus_bytes / 1e9,
+        "bytes_per_pair": corpus_bytes / num_pairs,
+        "planning_seconds": planning,
+        "planning_microseconds_per_token": planning / num_tokens * 1e6,
+        "batch_microseconds_per_token": making / sum(map(dataset.num_target_tokens, sample)) * 1e6,
+        "tiny_model_microseconds_per_token": 1e6 / tokens_per_second,
+        "resident_before_gb": memory_before,
+        "resident_with_corpus_gb": memory_of_corpus,
+        "resident_with_plan_gb": memory_of_plan,
+        "peak_of_planning_gb": peak_of_planning,
+        "growth_in_training_gb": None
+        if memory_of_training is None
+        else max(0.0, (resident_gb() or 0.0) - memory_of_training),
+        "peak_memory_gb": peak_memory_gb(),
+    }
+
+
+def beam_point(model: Path, sources: list[str], references: list[str], beam_size: int) -> dict[str, Any]:
+    """Measures translation with one beam size, in a process of its own."""
+    found = process.run(
+        decoding.measure,
+        model,
+        sources,
+        references,
+        beam_size=beam_size,
+        batch_size=None,
+        num_repeats=1,
+        num_single_lines=0,
+    )
+    return {"beam": beam_size, **found}
+
+
+def resident_gb() -> float | None:
+    """Returns the memory that this process holds now, in 10^9 bytes; None where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e9
+
+
+def training_points(axis: str, values: tuple[int, ...], num_repeats: int) -> Iterator[dict[str, Any]]:
+    """Yields the points of an axis that is measured by training."""
+    for value in values:
+        yield process.run(corpus_point, value) if axis == "corpus" else training_point(axis, value, num_repeats)
