@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := runs/quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs check clean
+.PHONY: help demo test lint types docs check benchmark clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -31,6 +31,13 @@ docs: .venv/installed-dev ## write docs/configuration.md from the fields of nmt/
 
 check: ## run everything that CI runs
 	bash .ci/run
+
+benchmark: .venv/installed ## measure the speed and memory of training and translation on this machine (a few minutes)
+	$(BIN)/python scripts/benchmark.py limit
+	@echo
+	$(BIN)/python scripts/benchmark.py train
+	@echo
+	$(BIN)/python scripts/benchmark.py decode
 
 clean: ## remove the environments and all that was built; runs/ stays
 	rm -rf .venv .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
