@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import math
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from benchmarks import flops, limit
+from benchmarks import flops, limit, memory
 from benchmarks.spread import Spread, percentile
 from nmt import startup
 from nmt.config import Config, ModelConfig
@@ -83,70 +85,88 @@ def measure(
     Raises:
         NMTError: The model can't be loaded or an option is out of range.
     """
-    startup.import_keras()
     import nmt
-    from nmt.backend import library_name
     from nmt.evaluation.metrics import score_corpus
-    from nmt.training.callbacks import peak_memory_gb
 
+    # No Keras here before the memory is read: whether translation needs it is the program's own affair.
+    start = time.perf_counter()
     translator = nmt.load(model)
-    sizes = translator.model.get_config()
-    model_config = ModelConfig(**{name: sizes[name] for name in ModelConfig.model_fields})
-    vocabulary_size = translator.target_tokenizer.vocabulary_size
-
-    def work_of(lines: Sequence[str], hypotheses: Sequence[Any]) -> flops.Work:
-        source_lengths = [len(ids) + 1 for ids in translator.source_tokenizer.encode(lines)]
-        target_lengths = [len(hypothesis.token_ids) + 1 for hypothesis in hypotheses]
-        lengths = zip(source_lengths, target_lengths, strict=True)
-        return flops.decoding_work(model_config, vocabulary_size, lengths, beam_size)
+    load_seconds = time.perf_counter() - start
 
     def timed_pass() -> tuple[list[Any], float]:
         start = time.perf_counter()
         found = translator.translate(sources, beam_size=beam_size, batch_size=batch_size)
         return found, time.perf_counter() - start
 
-    memory_before = peak_memory_gb()
+    memory_before = memory.peak_gb()
     hypotheses, warm_up_seconds = timed_pass()
-    seconds, peaks = [], []
-    for _ in range(num_repeats):
-        seconds.append(timed_pass()[1])
-        memory = peak_memory_gb()
-        peaks.append(limit.matrix_product_peak("float32").median)
+    seconds = [timed_pass()[1] for _ in range(num_repeats)]
+    peak_memory = memory.peak_gb()
+    latencies, single = _one_at_a_time(translator, sources[:num_single_lines], beam_size)
     [bleu] = score_corpus([each.text for each in hypotheses], references, metrics=("bleu",), num_resamples=0)
+    limits = _limit()
+    sizes = _sizes(model)
+
+    def work_of(lines: Sequence[str], hypotheses: Sequence[Any]) -> flops.Work:
+        source_lengths = [len(ids) + 1 for ids in translator.source_tokenizer.encode(lines)]
+        target_lengths = [len(hypothesis.token_ids) + 1 for hypothesis in hypotheses]
+        lengths = zip(source_lengths, target_lengths, strict=True)
+        return flops.decoding_work(sizes.model, sizes.target_vocabulary_size, lengths, beam_size)
+
     num_tokens = sum(len(each.token_ids) + 1 for each in hypotheses)
     work = work_of(sources, hypotheses)
     result: dict[str, Any] = {
-        "backend": library_name(),
         "beam_size": beam_size,
         "batch_size": batch_size or translator.options.batch_size,
-        "num_parameters": translator.model.count_params(),
-        "vocabulary_size": vocabulary_size,
+        "num_parameters": sizes.num_parameters,
+        "vocabulary_size": sizes.target_vocabulary_size,
         "num_sentences": len(sources),
         "num_output_tokens": num_tokens,
         "bleu": bleu.score,
         "bleu_signature": bleu.signature,
+        "load_seconds": load_seconds,
         "warm_up_seconds": warm_up_seconds,
         "sentences_per_second": Spread.of(len(sources) / each for each in seconds),
         "output_tokens_per_second": Spread.of(num_tokens / each for each in seconds),
         "memory_before_gb": memory_before,
-        "peak_memory_gb": memory,
+        "peak_memory_gb": peak_memory,
         "matrix_product_operations": work.matrix_products,
         "attention_tanh_evaluations": work.attention_tanh,
-        "limit_operations_per_second": Spread.of(peaks),
-        "share_of_limit": Spread.of(
-            work.matrix_products / each / peak for each, peak in zip(seconds, peaks, strict=True)
-        ),
+        "limit_operations_per_second": limits,
+        "share_of_limit": Spread.of(work.matrix_products / each / limits.median for each in seconds),
     }
-    if num_single_lines:
-        lines = sources[:num_single_lines]
-        latencies, found = _one_at_a_time(translator, lines, beam_size)
-        rate = work_of(lines, found).matrix_products / sum(latencies)
+    if latencies:
+        single_work = work_of(sources[:num_single_lines], single)
         result |= {
-            "num_single_lines": len(lines),
+            "num_single_lines": len(latencies),
             "latency_seconds": {f"p{percent}": percentile(latencies, percent) for percent in (50, 95, 99)},
-            "latency_share_of_limit": rate / Spread.of(peaks).median,
+            "latency_share_of_limit": single_work.matrix_products / sum(latencies) / limits.median,
         }
     return result
+
+
+class _Sizes(NamedTuple):
+    model: ModelConfig
+    target_vocabulary_size: int
+    num_parameters: int
+
+
+def _sizes(path: Path) -> _Sizes:
+    """Returns the sizes that a saved model was built with."""
+    from nmt.model import weight_shapes
+    from nmt.model_file import find_model
+
+    saved = json.loads((find_model(path) / "config.json").read_text(encoding="utf-8"))
+    model = ModelConfig(**saved["model"])
+    vocabularies = {name: saved[name] for name in ("source_vocabulary_size", "target_vocabulary_size")}
+    architecture = model.model_dump(exclude={"dropout_rate", "variational_dropout", "recurrent_dropout_rate"})
+    shapes = weight_shapes(**vocabularies, **architecture)
+    return _Sizes(model, saved["target_vocabulary_size"], sum(map(math.prod, shapes.values())))
+
+
+def _limit() -> Spread:
+    startup.import_keras()
+    return limit.matrix_product_peak("float32")
 
 
 def _one_at_a_time(translator: Any, lines: Sequence[str], beam_size: int) -> tuple[list[float], list[Any]]:

@@ -6,13 +6,12 @@ width of the model, and beam. Each point is a process of its own.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import decoding, process, training, workload
+from benchmarks import decoding, memory, process, training, workload
 from nmt import config as configuration
 from nmt import startup
 
@@ -71,19 +70,17 @@ def corpus_point(num_pairs: int) -> dict[str, Any]:
         The figures by name: seconds of planning an epoch and of making a batch, both a token, and memory.
     """
     startup.import_keras()
-    from nmt.training.callbacks import peak_memory_gb
-
     config = configuration.load(workload.DEFAULT_CONFIG, [f"model.{name}=8" for name in TINY_MODEL])
-    memory_before = resident_gb()
+    before = memory.resident_gb()
     material = workload.generate(num_pairs, CORPUS_LENGTHS, config.tokenizer.vocabulary_size)
     corpus = material.corpus
     flat = (corpus.source_ids, corpus.target_ids, corpus.source_offsets, corpus.target_offsets, corpus.pair_numbers)
     corpus_bytes = sum(array.nbytes for array in flat)
-    memory_of_corpus = resident_gb()
+    with_corpus = memory.resident_gb()
     start = time.perf_counter()
     dataset = workload.dataset_of(config, corpus)
     planning = time.perf_counter() - start
-    memory_of_plan, peak_of_planning = resident_gb(), peak_memory_gb()
+    with_plan, planning_peak = memory.resident_gb(), memory.peak_gb()
     num_tokens = len(corpus.target_ids) + num_pairs
     sample = range(0, len(dataset), max(1, len(dataset) // NUM_CORPUS_UPDATES))
     start = time.perf_counter()
@@ -92,8 +89,9 @@ def corpus_point(num_pairs: int) -> dict[str, Any]:
     making = time.perf_counter() - start
     objective = workload.objective_of(config, material)
     training.fit(objective, dataset, 0, NUM_WARM_UP_UPDATES)
-    memory_of_training = resident_gb()
+    early = memory.resident_gb()
     tokens_per_second = training.fit(objective, dataset, 0, NUM_CORPUS_UPDATES)
+    late = memory.resident_gb()
     return {
         "corpus": num_pairs,
         "num_target_tokens": num_tokens,
@@ -103,14 +101,12 @@ def corpus_point(num_pairs: int) -> dict[str, Any]:
         "planning_microseconds_per_token": planning / num_tokens * 1e6,
         "batch_microseconds_per_token": making / sum(map(dataset.num_target_tokens, sample)) * 1e6,
         "tiny_model_microseconds_per_token": 1e6 / tokens_per_second,
-        "resident_before_gb": memory_before,
-        "resident_with_corpus_gb": memory_of_corpus,
-        "resident_with_plan_gb": memory_of_plan,
-        "peak_of_planning_gb": peak_of_planning,
-        "growth_in_training_gb": None
-        if memory_of_training is None
-        else max(0.0, (resident_gb() or 0.0) - memory_of_training),
-        "peak_memory_gb": peak_memory_gb(),
+        "resident_before_gb": before,
+        "resident_with_corpus_gb": with_corpus,
+        "resident_with_plan_gb": with_plan,
+        "peak_of_planning_gb": planning_peak,
+        "growth_in_training_gb": None if early is None or late is None else max(0.0, late - early),
+        "peak_memory_gb": memory.peak_gb(),
     }
 
 
@@ -127,15 +123,6 @@ def beam_point(model: Path, sources: list[str], references: list[str], beam_size
         num_single_lines=0,
     )
     return {"beam": beam_size, **found}
-
-
-def resident_gb() -> float | None:
-    """Returns the memory that this process holds now, in 10^9 bytes; None where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return None
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e9
 
 
 def training_points(axis: str, values: tuple[int, ...], num_repeats: int) -> Iterator[dict[str, Any]]:

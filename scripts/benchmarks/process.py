@@ -1,8 +1,7 @@
 """A measurement in a process of its own.
 
 The most memory that a process has held can't be forgotten again, and what one measurement compiled or cached would
-serve the next: so each gets a new interpreter. The starting process must itself stay small (no Keras): Linux counts
-what the parent held at the moment of starting into the child's peak.
+serve the next: so each gets a new interpreter.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ def _decode_tables(results: dict[str, Any]) -> list[_Titled]:
     first = beams[0]
     title = (
         f"Translation: {first['num_sentences']:,} sentences, {first['batch_size']} at a time; "
-        f"{first['num_parameters']:,} parameters, vocabulary {first['vocabulary_size']:,}, {first['backend']}"
+        f"{first['num_parameters']:,} parameters, vocabulary {first['vocabulary_size']:,}"
     )
     columns = ("beam", "sentences/s", "lowest to highest", "tokens/s", "of the limit", "GB", "warm-up, s", "BLEU")
     rows = [

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import flops, limit, workload
+from benchmarks import flops, limit, memory, workload
 from benchmarks.spread import Spread
 from benchmarks.workload import Material
 from nmt import startup
@@ -72,9 +72,8 @@ def measure(config: Config, material: Material, num_repeats: int, *, with_bare_u
     """Measures training on a tokenized corpus; else as `measure_text`."""
     startup.import_keras()
     from nmt.backend import library_name
-    from nmt.training.callbacks import peak_memory_gb
 
-    memory_before = peak_memory_gb()
+    memory_before = memory.peak_gb()
     dataset = workload.dataset_of(config, material.corpus)
     objective = workload.objective_of(config, material)
     num_updates = len(dataset)
@@ -86,10 +85,10 @@ def measure(config: Config, material: Material, num_repeats: int, *, with_bare_u
     update = _bare_update(objective)
     dtype = limit.dtype_of(config.training.precision)
     epochs: list[_Epoch] = []
-    memory = 0.0
+    peak_memory = 0.0
     for number in range(1, num_repeats + 1):
         fit_seconds = num_tokens / fit(objective, dataset, number)
-        memory = memory or peak_memory_gb()  # before the bare updates keep all batches at once
+        peak_memory = peak_memory or memory.peak_gb()  # before the bare updates keep all batches at once
         parts = _parts(update, objective, dataset) if with_bare_updates else ()
         epochs.append(_Epoch(fit_seconds, limit.matrix_product_peak(dtype).median, *parts))
     lengths = (material.corpus.source_lengths + 1).tolist(), (material.corpus.target_lengths + 1).tolist()
@@ -107,7 +106,7 @@ def measure(config: Config, material: Material, num_repeats: int, *, with_bare_u
         "target_tokens_per_second": Spread.of(num_tokens / each.fit for each in epochs),
         "padded_target_tokens_per_second": Spread.of(num_padded / each.fit for each in epochs),
         "memory_before_gb": memory_before,
-        "peak_memory_gb": memory,
+        "peak_memory_gb": peak_memory,
         "matrix_product_operations": work.matrix_products,
         "attention_tanh_evaluations": work.attention_tanh,
         "operations_per_second": Spread.of(work.matrix_products / each.fit for each in epochs),
