@@ -32,6 +32,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+MODEL_PAIRS = 8000
+"""Pairs that a model is trained on whose translation is measured: too few, and it would never end a sentence."""
+
 ConfigPath = Annotated[Path, typer.Option("--config", metavar="CONFIG", help="What to measure.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of it; as often as needed.")
@@ -95,7 +98,7 @@ def decode(
     reference: Reference = None,
     beam_size: BeamSizes = None,
     batch_size: BatchSize = None,
-    num_pairs: NumPairs = 4000,
+    num_pairs: NumPairs = MODEL_PAIRS,
     repeats: Repeats = 3,
     num_single_lines: Annotated[
         int, typer.Option(metavar="N", min=0, help="Lines that are translated one at a time, for the latency.")
@@ -265,7 +268,7 @@ def _model(given: Path | None, settings: Config, num_pairs: int, folder: Path) -
 def _beam_points(settings: Config, model: Path | None, values: Sequence[int]) -> list[dict[str, Any]]:
     sources, references = decoding.held_out_text(settings)
     with tempfile.TemporaryDirectory() as folder:
-        path = _model(model, settings, 4000, Path(folder))
+        path = _model(model, settings, MODEL_PAIRS, Path(folder))
         return [growth.beam_point(path, sources, references, value) for value in values]
 
 
