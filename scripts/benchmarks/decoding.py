@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -196,17 +198,19 @@ def first_translation(model: Path, line: str, num_repeats: int) -> Spread:
 
 def _start(model: Path, line: str) -> float:
     command = [sys.executable, "-m", "nmt", "translate", str(model)]
-    start = time.perf_counter()
-    with subprocess.Popen(  # noqa: S603 (our own command)
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
-    ) as process:
-        if process.stdin is None or process.stdout is None or process.stderr is None:
-            raise NMTError("`nmt translate` was started without pipes.")
-        process.stdin.write(f"{line}\n")
-        process.stdin.close()
-        first = process.stdout.readline()
-        seconds = time.perf_counter() - start
-        complaint = process.stderr.read()
-    if process.returncode or not first:
-        raise NMTError(f"`nmt translate {model}` has failed: {complaint.strip()}")
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as messages:
+        start = time.perf_counter()
+        with subprocess.Popen(  # noqa: S603 (our own command)
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=messages, text=True, encoding="utf-8"
+        ) as process:
+            if process.stdin is None or process.stdout is None:
+                raise NMTError("`nmt translate` was started without pipes.")
+            with contextlib.suppress(BrokenPipeError):  # it has ended already: its messages tell why
+                process.stdin.write(f"{line}\n")
+                process.stdin.close()
+            first = process.stdout.readline()
+            seconds = time.perf_counter() - start
+        if process.returncode or not first:
+            messages.seek(0)
+            raise NMTError(f"`nmt translate {model}` has failed: {messages.read().strip()}")
     return seconds

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import decoding, growth, limit, report, training
 from benchmarks.spread import Spread
+from nmt.errors import NMTError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "model"
 TINY = [f"--set=model.{name}=4" for name in ("embedding_size", "encoder_size", "decoder_size", "attention_size")]
@@ -80,6 +81,11 @@ def test_translation_with_a_stored_model(
     assert set(beam["latency_seconds"]) == {"p50", "p95", "p99"}
     assert is_spread(beam["sentences_per_second"])
     assert is_spread(results["first_translation_seconds"])
+
+
+def test_a_translation_that_fails_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NMTError, match=r"has failed: error: .*absent: no such folder"):
+        decoding.first_translation(tmp_path / "absent", "Who?", 1)
 
 
 @WITHOUT_COMPILING
