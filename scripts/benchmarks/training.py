@@ -156,11 +156,14 @@ def _parts(update: _Update, objective: Any, dataset: Any) -> tuple[float, float]
     """Returns the seconds of making an epoch's batches, and of the bare updates on them."""
     from keras import ops, tree
 
+    from nmt.backend import library_name
+
     start = time.perf_counter()
     batches = [dataset[number] for number in range(len(dataset))]
     making_batches = time.perf_counter() - start
     batches = [tree.map_structure(ops.convert_to_tensor, batch) for batch in batches]
-    update(*batches[0])  # compiles, the first time
+    for batch in batches if library_name() == "jax" else batches[:1]:  # JAX compiles anew for every shape
+        update(*batch)
     _wait_for(objective)
     start = time.perf_counter()
     for batch in batches:
