@@ -1,4 +1,4 @@
-"""The one place where the three backends differ: looping over time, compiling a function, sparse gradients.
+"""The one place where the three backends differ: looping over time, gradients by hand, compiling, sparse gradients.
 
 Everything else in the package is written once with `keras.ops`. This module knows Keras and its backends, nothing of
 layers, search or text.
@@ -6,7 +6,7 @@ layers, search or text.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -82,6 +82,94 @@ def _tensorflow_scan(
         lambda i, *_: i < num_steps, body, (tf.constant(1), carry, outputs), maximum_iterations=num_steps - 1
     )
     return carry, tree.pack_sequence_as(structure, [array.stack() for array in outputs])
+
+
+def with_gradient(
+    forward: Callable[..., tuple[Structure, Structure]],
+    backward: Callable[[tuple[Structure, ...], Structure, Structure], tuple[Structure, ...]],
+    *inputs: Structure,
+) -> Structure:
+    """Returns the outputs of `forward(*inputs)`, with their gradient by `backward` instead of the backend's own.
+
+    `keras.ops.custom_gradient` differs between backends in how it hands over several outputs (PyTorch: not at all).
+
+    Args:
+        forward: Takes the inputs; returns outputs, and tensors to keep for `backward`. It may close over no tensor.
+        backward: Takes the inputs, what was kept, and the outputs' gradients in the outputs' structure. Returns the
+            gradients of the inputs in their structure, None in place of one that no one needs. It can't be
+            differentiated again.
+        inputs: Structures of tensors and None.
+
+    Example:
+        >>> from keras import ops
+        >>> float(with_gradient(lambda x: (x * x, ()), lambda inputs, kept, g: (2 * inputs[0] * g,), ops.array(3.0)))
+        9.0
+    """
+    leaves = tree.flatten(inputs)
+    is_tensor = [leaf is not None for leaf in leaves]
+    structures: list[Structure] = []  # of the outputs, told by `run`
+
+    def unflatten(tensors: Sequence[Tensor]) -> tuple[Structure, ...]:
+        rest = iter(tensors)
+        return tuple(tree.pack_sequence_as(inputs, [next(rest) if there else None for there in is_tensor]))
+
+    def run(*tensors: Tensor) -> tuple[list[Tensor], Structure]:
+        outputs, kept = forward(*unflatten(tensors))
+        structures[:] = [outputs]
+        return tree.flatten(outputs), kept
+
+    def gradients(tensors: Sequence[Tensor], kept: Structure, upstream: Sequence[Tensor]) -> list[Tensor | None]:
+        flat = tree.flatten(backward(unflatten(tensors), kept, tree.pack_sequence_as(structures[0], list(upstream))))
+        return [gradient for gradient, there in zip(flat, is_tensor, strict=True) if there]
+
+    function = {"tensorflow": _tensorflow_gradient, "jax": _jax_gradient, "torch": _torch_gradient}[library_name()]
+    outputs = function(run, gradients)(*(leaf for leaf in leaves if leaf is not None))
+    return tree.pack_sequence_as(structures[0], list(outputs))
+
+
+def _tensorflow_gradient(run: Callable[..., Any], gradients: Callable[..., Any]) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def function(*tensors: Tensor) -> tuple[list[Tensor], Callable[..., list[Tensor | None]]]:
+        outputs, kept = run(*tensors)
+        return outputs, lambda *upstream: gradients(tensors, kept, upstream)
+
+    return function  # type: ignore[no-any-return]
+
+
+def _jax_gradient(run: Callable[..., Any], gradients: Callable[..., Any]) -> Callable[..., Any]:
+    import jax
+
+    def with_residuals(*tensors: Tensor) -> tuple[list[Tensor], tuple[Any, ...]]:
+        outputs, kept = run(*tensors)
+        return outputs, (tensors, kept)
+
+    function = jax.custom_vjp(lambda *tensors: run(*tensors)[0])
+    function.defvjp(with_residuals, lambda residuals, upstream: tuple(gradients(*residuals, upstream)))
+    return function  # type: ignore[no-any-return]
+
+
+def _torch_gradient(run: Callable[..., Any], gradients: Callable[..., Any]) -> Callable[..., Any]:
+    import torch
+
+    class Function(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(context: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+            outputs, kept = run(*tensors)
+            context.num_inputs = len(tensors)
+            # An output kept in any other way would keep itself alive.
+            context.save_for_backward(*tensors, *tree.flatten(kept))
+            context.structure = tree.map_structure(lambda _: 0, kept)
+            return tuple(outputs)
+
+        @staticmethod
+        def backward(context: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+            saved = context.saved_tensors
+            tensors, kept = saved[: context.num_inputs], list(saved[context.num_inputs :])
+            return tuple(gradients(tensors, tree.pack_sequence_as(context.structure, kept), upstream))
+
+    return Function.apply  # type: ignore[no-any-return]
 
 
 def compiled(function: Callable[..., Structure], variables: list[keras.Variable]) -> Callable[..., Structure]:

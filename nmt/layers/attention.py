@@ -8,12 +8,31 @@ Shape letters: B batch, S source length, M memory width, H query width, A attent
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
 from nmt.backend import Tensor
+from nmt.layers.gates import weight_gradient
+
+
+class AttentionWeights(NamedTuple):
+    """What a query meets."""
+
+    query_kernel: Tensor
+    """(H, A)."""
+    energy_vector: Tensor
+    """(A, 1)."""
+
+
+class AttentionTrace(NamedTuple):
+    """What `attend` leaves behind for its gradient."""
+
+    projected: Tensor
+    """(B * Q, A), W_q q."""
+    weights: Tensor
+    """(B * Q, S)."""
 
 
 @keras.saving.register_keras_serializable(package="nmt")
@@ -72,14 +91,12 @@ class BahdanauAttention(keras.layers.Layer):
         Returns:
             Context (B * Q, M), and weights (B * Q, S) of the layer's dtype, zero on masked positions.
         """
-        batch_size, source_length, _ = ops.shape(memory)
-        projected = ops.matmul(query, self._cast(self.query_kernel))
-        projected = ops.reshape(projected, (batch_size, -1, 1, self.units))  # (B, Q, 1, A)
-        energy = additive_energy(projected, ops.expand_dims(keys, 1), self._cast(self.energy_vector))  # (B, Q, S)
-        weights = ops.cast(masked_softmax(energy, ops.expand_dims(mask, 1)), self.compute_dtype)
-        context = ops.matmul(weights, memory)  # (B, Q, M)
-        width = memory.shape[-1]
-        return ops.reshape(context, (-1, width)), ops.reshape(weights, (-1, source_length))
+        context, trace = attend(query, memory, keys, mask, self.query_weights())
+        return context, ops.cast(trace.weights, self.compute_dtype)
+
+    def query_weights(self) -> AttentionWeights:
+        """Returns the weights that `attend` reads, cast for computing."""
+        return AttentionWeights(self._cast(self.query_kernel), self._cast(self.energy_vector))
 
     def _cast(self, weight: keras.Variable) -> Tensor:
         # Keras casts weights inside `call` alone; `keys` and `attend` are also called by the layers around this one.
@@ -89,42 +106,88 @@ class BahdanauAttention(keras.layers.Layer):
         return {**super().get_config(), "units": self.units}
 
 
-def additive_energy(queries: Tensor, keys: Tensor, vector: Tensor) -> Tensor:
-    """Returns v . tanh(q + k) for every query and key, with a gradient that keeps no (B, Q, S, A) tensor.
+def attend(
+    query: Tensor, memory: Tensor, keys: Tensor, mask: Tensor, weights: AttentionWeights
+) -> tuple[Tensor, AttentionTrace]:
+    """Returns the context (B * Q, M) of each query (B * Q, H), and what its gradient needs.
 
-    Automatic differentiation keeps the tanh of every step until the backward pass: on long sentences the largest share
-    of training's memory. It is computed again instead. With g the gradient of the energy and h = tanh(q + k):
+    The formulas are those of `BahdanauAttention`, the shapes those of its `attend`. `AttentionGradient` differentiates
+    them: who changes the one changes the other.
+    """
+    batch_size, source_length, width = ops.shape(memory)
+    units = keys.shape[-1]
+    projected = ops.matmul(query, weights.query_kernel)
+    hidden = ops.tanh(ops.reshape(projected, (batch_size, -1, 1, units)) + ops.expand_dims(keys, 1))  # (B, Q, S, A)
+    energy = ops.matmul(ops.reshape(hidden, (-1, units)), weights.energy_vector)
+    energy = ops.reshape(energy, (batch_size, -1, source_length))  # (B, Q, S)
+    shares = ops.cast(masked_softmax(energy, ops.expand_dims(mask, 1)), memory.dtype)
+    context = ops.reshape(ops.matmul(shares, memory), (-1, width))
+    return context, AttentionTrace(projected, ops.reshape(shares, (-1, source_length)))
 
-        d (q + k) = g v (1 - h^2)        d v = sum of g h
+
+class AttentionGradient:
+    """The gradient of a sequence of `attend` by one query a sentence.
+
+    With h = tanh(q + k), e the gradient of the energies and w the weights, and sums over the positions s:
+
+        e = w (d - sum of w d),   d = gradient of the weights = memory . gradient of the context
+        gradient of q = v sum of e (1 - h^2)        gradient of v = sum of e h
+
+    `step` computes h again: kept by automatic differentiation it would be (T, B, S, A), on long sentences the largest
+    share of training's memory. The sums of e over t, which the keys' gradient needs, wait until after the loop.
 
     Args:
-        queries: (B, Q, 1, A).
-        keys: (B, 1, S, A).
-        vector: (A, 1).
+        memory: (B, S, M).
+        keys: (B, S, A).
+        weights: Of the attention.
+        trace: Of all steps, stacked (T, ...).
 
-    Returns:
-        (B, Q, S).
+    Attributes:
+        positions: Tensors (T, ...) that a scan hands to `step`, position by position.
+        sums: What `step` adds to, before the first: of e h^2 over t (B, S, A), of e h over t and s (B, A).
     """
 
-    def with_gradient(queries: Tensor, keys: Tensor, vector: Tensor) -> tuple[Tensor, object]:
-        energy = ops.squeeze(ops.matmul(ops.tanh(queries + keys), vector), -1)
+    def __init__(self, memory: Tensor, keys: Tensor, weights: AttentionWeights, trace: AttentionTrace) -> None:
+        self._memory, self._keys = memory, keys
+        self._query_kernel, self._vector = ops.transpose(weights.query_kernel), ops.squeeze(weights.energy_vector, -1)
+        self._weights = trace.weights
+        self.positions = trace
+        self.sums = ops.zeros_like(keys), ops.zeros_like(keys[:, 0])
 
-        def gradient(*args: Tensor, upstream: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-            g = ops.expand_dims(args[0] if upstream is None else upstream, -1)  # (B, Q, S, 1)
-            hidden = ops.tanh(queries + keys)
-            vector_gradient = ops.matmul(
-                ops.transpose(ops.reshape(hidden, (-1, hidden.shape[-1]))), ops.reshape(g, (-1, 1))
-            )
-            sum_gradient = g * ops.squeeze(vector, -1) * (1 - hidden * hidden)  # (B, Q, S, A)
-            return (
-                ops.sum(sum_gradient, axis=2, keepdims=True),
-                ops.sum(sum_gradient, axis=1, keepdims=True),
-                vector_gradient,
-            )
+    def step(
+        self, of_context: Tensor, of_weights: Tensor, position: AttentionTrace, sums: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Takes the gradients of a step's context (B, M) and weights (B, S) to that of its query.
 
-        return energy, gradient
+        Returns:
+            The gradient of the query (B, H), the sums, and for `input_gradients` those of q (B, A) and the energies.
+        """
+        projected, weights = position
+        of_weights = of_weights + ops.squeeze(ops.matmul(self._memory, ops.expand_dims(of_context, -1)), -1)
+        of_energy = weights * (of_weights - ops.sum(weights * of_weights, axis=-1, keepdims=True))
+        hidden = ops.tanh(ops.expand_dims(projected, 1) + self._keys)  # (B, S, A)
+        first = ops.expand_dims(of_energy, -1) * hidden
+        second = first * hidden
+        of_projected = self._vector * (ops.sum(of_energy, axis=-1, keepdims=True) - ops.sum(second, axis=1))
+        sums = sums[0] + second, sums[1] + ops.sum(first, axis=1)
+        return ops.matmul(of_projected, self._query_kernel), sums, (of_projected, of_energy)
 
-    return ops.custom_gradient(with_gradient)(queries, keys, vector)
+    def input_gradients(
+        self, queries: Tensor, of_contexts: Tensor, sums: tuple[Tensor, Tensor], of_steps: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor, AttentionWeights]:
+        """Returns the gradients of memory, keys and weights.
+
+        Args:
+            queries: (T, B, H), the queries of all steps.
+            of_contexts: (T, B, M), the gradients of all contexts.
+            sums: After all steps.
+            of_steps: What `step` gave at all positions.
+        """
+        of_projected, of_energy = of_steps
+        of_memory = ops.matmul(ops.transpose(self._weights, (1, 2, 0)), ops.transpose(of_contexts, (1, 0, 2)))
+        of_keys = self._vector * (ops.expand_dims(ops.sum(of_energy, axis=0), -1) - sums[0])
+        of_vector = ops.expand_dims(ops.sum(sums[1], axis=0), -1)
+        return of_memory, of_keys, AttentionWeights(weight_gradient(queries, of_projected), of_vector)
 
 
 def masked_softmax(energy: Tensor, mask: Tensor) -> Tensor:
@@ -145,7 +208,5 @@ def masked_softmax(energy: Tensor, mask: Tensor) -> Tensor:
         >>> [float(w) for w in weights[0]]
         [0.5, 0.5, 0.0]
     """
-    energy = ops.where(mask, ops.cast(energy, "float32"), -1e30)
-    exponentials = ops.where(mask, ops.exp(energy - ops.stop_gradient(ops.max(energy, axis=-1, keepdims=True))), 0.0)
-    total = ops.sum(exponentials, axis=-1, keepdims=True)
-    return exponentials / ops.where(total > 0, total, 1.0)
+    weights = ops.softmax(ops.where(mask, ops.cast(energy, "float32"), -1e30), axis=-1)
+    return ops.where(mask, weights, 0.0)

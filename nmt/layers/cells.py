@@ -15,6 +15,7 @@ import keras
 from keras import ops
 
 from nmt.backend import Tensor
+from nmt.layers.gates import GRUWeights, gru_step
 
 
 @keras.saving.register_keras_serializable(package="nmt")
@@ -67,7 +68,8 @@ class GRUCell(keras.layers.Layer):
 
     def project(self, inputs: Tensor) -> Tensor:
         """Returns W x + b for inputs of shape (..., I) at any number of positions: (..., 3H)."""
-        return ops.matmul(inputs, self._cast(self.kernel)) + self._cast(self.bias)
+        kernel, bias = self.input_weights()
+        return ops.matmul(inputs, kernel) + bias
 
     def step(self, projected: Tensor, state: Tensor, recurrent_mask: Tensor | None = None) -> Tensor:
         """Returns the next state.
@@ -78,18 +80,16 @@ class GRUCell(keras.layers.Layer):
             recurrent_mask: (B, H), a variational dropout mask on the state where it enters the products (Gal and
                 Ghahramani 2016, https://arxiv.org/abs/1512.05287, eq. 7), or None.
         """
-        h = state if recurrent_mask is None else state * recurrent_mask
-        recurrent_kernel = self._cast(self.recurrent_kernel)
-        split = 2 * self.units
-        if self.reset_after:
-            recurrent = ops.matmul(h, recurrent_kernel)
-            z, r = ops.split(ops.sigmoid(projected[:, :split] + recurrent[:, :split]), 2, axis=-1)
-            c = ops.tanh(projected[:, split:] + r * (recurrent[:, split:] + self._cast(self.candidate_bias)))
-        else:
-            gates = projected[:, :split] + ops.matmul(h, recurrent_kernel[:, :split])
-            z, r = ops.split(ops.sigmoid(gates), 2, axis=-1)
-            c = ops.tanh(projected[:, split:] + ops.matmul(r * h, recurrent_kernel[:, split:]))
-        return z * state + (1 - z) * c
+        return gru_step(projected, state, self.recurrent_weights(), recurrent_mask)[0]
+
+    def input_weights(self) -> tuple[Tensor, Tensor]:
+        """Returns the kernel and the bias that `project` reads, cast for computing."""
+        return self._cast(self.kernel), self._cast(self.bias)
+
+    def recurrent_weights(self) -> GRUWeights:
+        """Returns the weights that `step` reads, cast for computing."""
+        candidate_bias = self._cast(self.candidate_bias) if self.reset_after else None
+        return GRUWeights(self._cast(self.recurrent_kernel), candidate_bias)
 
     def _cast(self, weight: keras.Variable) -> Tensor:
         # Keras casts weights inside `call` alone; `project` and `step` are also called by the layers around the cell.

@@ -1,7 +1,7 @@
 """The decoder: what happens between one target token and the next.
 
-`step` is one position and `call` scans the same step over all positions of a known target (teacher forcing). This
-module knows nothing of vocabularies, logits or search.
+`step` is one position and `call` scans the same step over all positions of a known target (teacher forcing). The
+arithmetic of both is in `decoder_scan.py`. This module knows nothing of vocabularies, logits or search.
 
 Shape letters: B batch, Q hypotheses a sentence, S source length, T target length, E embedding width, M memory width,
 H decoder units.
@@ -9,27 +9,21 @@ H decoder units.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import keras
 from keras import ops
 
-from nmt.backend import Tensor, scan
+from nmt.backend import Tensor
 from nmt.layers.attention import BahdanauAttention
 from nmt.layers.cells import GRUCell
+from nmt.layers.decoder_scan import DecoderInputs, DecoderState, DecoderWeights, decoder_scan, decoder_step
 from nmt.layers.encoder import EncoderOutput
+
+__all__ = ["Decoder", "DecoderState", "DecoderType"]
 
 DecoderType = Literal["input_feeding", "conditional"]
 Shape = tuple[int | None, ...]
-
-
-class DecoderState(NamedTuple):
-    """What a step hands to the next. Axis 0 of every leaf is batch x hypotheses, a sentence's hypotheses together."""
-
-    hidden: Tensor
-    """(B * Q, H)."""
-    context: Tensor
-    """(B * Q, M), the previous context, for input feeding."""
 
 
 @keras.saving.register_keras_serializable(package="nmt")
@@ -117,11 +111,9 @@ class Decoder(keras.layers.Layer):
         if training and self.recurrent_dropout_rate:
             recurrent_mask = self.recurrent_dropout(ops.ones_like(state.hidden), training=True)
 
-        def step(state: DecoderState, projected: Tensor) -> tuple[DecoderState, tuple[Tensor, Tensor, Tensor]]:
-            state, weights = self._advance(projected, state, encoded, recurrent_mask)
-            return state, (state.hidden, state.context, weights)
-
-        _, outputs = scan(step, state, projected)
+        outputs = decoder_scan(
+            DecoderInputs(projected, state, encoded.memory, encoded.keys, encoded.mask, self._weights(), recurrent_mask)
+        )
         states, contexts, weights = (ops.transpose(output, (1, 0, 2)) for output in outputs)
         return states, contexts, weights
 
@@ -136,20 +128,17 @@ class Decoder(keras.layers.Layer):
         Returns:
             The state after, and the attention weights (B * Q, S).
         """
-        return self._advance(self.cell.project(embedded), state, encoded, recurrent_mask=None)
+        memory, keys, mask, _ = encoded
+        state, trace = decoder_step(self.cell.project(embedded), state, memory, keys, mask, self._weights())
+        return state, trace.attention.weights
 
-    def _advance(
-        self, projected: Tensor, state: DecoderState, encoded: EncoderOutput, recurrent_mask: Tensor | None
-    ) -> tuple[DecoderState, Tensor]:
+    def _weights(self) -> DecoderWeights:
+        attention = self.attention.query_weights()
         if self.decoder_type == "conditional":
-            query = self.cell.step(projected, state.hidden, recurrent_mask)
-            context, weights = self.attention.attend(query, encoded.memory, encoded.keys, encoded.mask)
-            hidden = self.context_cell.step(self.context_cell.project(context), query, recurrent_mask)
-        else:
-            projected = projected + self.context_projection(state.context)
-            hidden = self.cell.step(projected, state.hidden, recurrent_mask)
-            context, weights = self.attention.attend(hidden, encoded.memory, encoded.keys, encoded.mask)
-        return DecoderState(hidden, context), weights
+            cells = self.cell.recurrent_weights(), self.context_cell.recurrent_weights()
+            return DecoderWeights(cells, attention, *self.context_cell.input_weights())
+        context_kernel = ops.cast(self.context_projection.kernel, self.compute_dtype)
+        return DecoderWeights((self.cell.recurrent_weights(),), attention, context_kernel, None)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -13,8 +13,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from nmt.backend import Tensor, scan
+from nmt.backend import Tensor, scan, with_gradient
 from nmt.layers.cells import GRUCell
+from nmt.layers.gates import GRUGradient, GRUTrace, GRUWeights, before, gru_step
+
+SHUT = 1e4
+"""Added to by any recurrent product there is, a pre-activation of which the sigmoid is exactly 1."""
 
 
 @keras.saving.register_keras_serializable(package="nmt")
@@ -72,16 +76,9 @@ class GRU(keras.layers.Layer):
         if training and self.recurrent_dropout_rate:
             recurrent_mask = self.recurrent_dropout(ops.ones_like(state), training=True)
 
-        if mask is None:
-            mask = ops.ones(ops.shape(inputs)[:2], dtype="bool")
-        is_real = ops.expand_dims(ops.transpose(mask), -1)
-
-        def step(state: Tensor, position: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-            projected, is_real = position
-            state = ops.where(is_real, self.cell.step(projected, state, recurrent_mask), state)
-            return state, state
-
-        _, states = scan(step, state, (projected, is_real), reverse=self.reverse)
+        if mask is not None:
+            projected = _shut_update_gate(projected, ops.expand_dims(ops.transpose(mask), -1))
+        states = gru_scan(projected, state, self.cell.recurrent_weights(), recurrent_mask, reverse=self.reverse)
         return ops.transpose(states, (1, 0, 2))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -95,3 +92,58 @@ class GRU(keras.layers.Layer):
             "reverse": self.reverse,
             "recurrent_dropout_rate": self.recurrent_dropout_rate,
         }
+
+
+def gru_scan(
+    projected: Tensor, state: Tensor, weights: GRUWeights, recurrent_mask: Tensor | None, *, reverse: bool = False
+) -> Tensor:
+    """Runs `gru_step` over all positions, with a gradient by `GRUGradient`.
+
+    Args:
+        projected: (T, B, 3H), the inputs' share of the gates.
+        state: (B, H), the first state.
+        weights: Of the cell.
+        recurrent_mask: (B, H) or None.
+        reverse: Whether to run from the last position to the first.
+
+    Returns:
+        States (T, B, H).
+    """
+
+    def forward(
+        projected: Tensor, state: Tensor, weights: GRUWeights, recurrent_mask: Tensor | None
+    ) -> tuple[Tensor, tuple[Tensor, GRUTrace]]:
+        def step(state: Tensor, projected: Tensor) -> tuple[Tensor, tuple[Tensor, GRUTrace]]:
+            state, trace = gru_step(projected, state, weights, recurrent_mask)
+            return state, (state, trace)
+
+        _, (states, trace) = scan(step, state, projected, reverse=reverse)
+        return states, (states, trace)
+
+    def backward(
+        inputs: tuple[Tensor, Tensor, GRUWeights, Tensor | None], saved: tuple[Tensor, GRUTrace], upstream: Tensor
+    ) -> tuple[Tensor, Tensor, GRUWeights, None]:
+        _, state, weights, recurrent_mask = inputs
+        states, trace = saved
+        gradient = GRUGradient(weights, trace, before(state, states, reverse), recurrent_mask)
+
+        def step(of_state: Tensor, at: tuple[Tensor, tuple[Tensor, ...]]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+            upstream, position = at
+            return gradient.step(of_state + upstream, position)
+
+        of_first, of_products = scan(step, ops.zeros_like(state), (upstream, gradient.positions), reverse=not reverse)
+        return of_products[0], of_first, gradient.weight_gradients(*of_products), None
+
+    return with_gradient(forward, backward, projected, state, weights, recurrent_mask)
+
+
+def _shut_update_gate(projected: Tensor, is_real: Tensor) -> Tensor:
+    """Makes z exactly 1 at masked positions, so that the state passes them unchanged: z h + (1 - z) c = h.
+
+    Args:
+        projected: (T, B, 3H).
+        is_real: (T, B, 1).
+    """
+    units = projected.shape[-1] // 3
+    z = ops.where(is_real, projected[:, :, :units], SHUT)
+    return ops.concatenate([z, projected[:, :, units:]], axis=-1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from nmt.layers.attention import BahdanauAttention, additive_energy, masked_softmax
+from nmt.layers.attention import BahdanauAttention, masked_softmax
 from tests.gradients import as_array, value_and_gradients
 from tests.numerics import reference
 
@@ -49,24 +49,6 @@ def test_queries_of_a_sentence_share_its_memory(attention, memory, rng):
     apart = attention.attend(query, copies, attention.keys(copies), ops.repeat(mask, QUERIES, axis=0))
     for one, other in zip(together, apart, strict=True):
         np.testing.assert_allclose(as_array(one), as_array(other), atol=1e-6)
-
-
-def test_energy_and_its_gradient_written_by_hand(rng):
-    """Against automatic differentiation, with weights on the energies so that no two of them are worth the same."""
-    shapes = [(BATCH, QUERIES, 1, UNITS), (BATCH, 1, SOURCE, UNITS), (UNITS, 1)]
-    variables = [keras.Variable(rng.normal(size=shape).astype("float32")) for shape in shapes]
-    worth = ops.cast(rng.normal(size=(BATCH, QUERIES, SOURCE)), "float32")
-
-    def plain(queries, keys, vector):
-        return ops.squeeze(ops.matmul(ops.tanh(queries + keys), vector), -1)
-
-    def loss(energy):
-        return lambda: ops.sum(worth * energy(*(variable + 0 for variable in variables)))
-
-    actual, expected = (value_and_gradients(loss(energy), variables) for energy in (additive_energy, plain))
-    np.testing.assert_allclose(actual[0], expected[0], rtol=1e-4, atol=1e-5)
-    for one, other in zip(actual[1], expected[1], strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_weights_sum_to_one_or_to_nothing(rng):

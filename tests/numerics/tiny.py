@@ -24,8 +24,9 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "source_vocabulary_size": 13,
     },
     "conditional-before-target": {"decoder": "conditional", "reset_after": False, "tied_embeddings": "target"},
+    "input_feeding-after-all": {"decoder": "input_feeding", "reset_after": True, "tied_embeddings": "all"},
 }
-"""Every choice of every option, in three models."""
+"""Both decoders with both variants of the GRU, and every choice of the other options."""
 
 Sentence = tuple[list[int], list[int]]
 

@@ -1,0 +1,172 @@
+"""The decoder's recurrence on plain tensors: one step, and all steps of a known target with their gradient.
+
+Both orders of a step are here, see `Decoder`. This module knows no layers: their weights come in as tensors.
+
+Shape letters: T target length, B batch, Q hypotheses a sentence, S source length, M memory width, H decoder units,
+A attention units.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from keras import ops
+
+from nmt.backend import Tensor, scan, with_gradient
+from nmt.layers.attention import AttentionGradient, AttentionTrace, AttentionWeights, attend
+from nmt.layers.gates import GRUGradient, GRUTrace, GRUWeights, before, gru_step, weight_gradient
+
+
+class DecoderState(NamedTuple):
+    """What a step hands to the next. Axis 0 of every leaf is batch x hypotheses, a sentence's hypotheses together."""
+
+    hidden: Tensor
+    """(B * Q, H)."""
+    context: Tensor
+    """(B * Q, M), the previous context, for input feeding."""
+
+
+class DecoderWeights(NamedTuple):
+    """What a step reads."""
+
+    cells: tuple[GRUWeights, ...]
+    """One cell, or the conditional decoder's two."""
+    attention: AttentionWeights
+    context_kernel: Tensor
+    """(M, 3H), from the context to the gates of the last cell."""
+    context_bias: Tensor | None
+    """(3H,) of the conditional decoder, None where the bias is in the embedding's share."""
+
+
+class DecoderTrace(NamedTuple):
+    """What a step leaves behind for its gradient."""
+
+    cells: tuple[GRUTrace, ...]
+    attention: AttentionTrace
+    between: tuple[Tensor, ...]
+    """The state between two cells (B * Q, H), which attends; empty where there is one cell and its new state does."""
+
+
+class DecoderInputs(NamedTuple):
+    """What a scan reads."""
+
+    projected: Tensor
+    """(T, B, 3H), the embeddings' share of the first cell's gates."""
+    state: DecoderState
+    """The first state."""
+    memory: Tensor
+    """(B, S, M)."""
+    keys: Tensor
+    """(B, S, A)."""
+    mask: Tensor
+    """(B, S), True on real positions."""
+    weights: DecoderWeights
+    recurrent_mask: Tensor | None
+    """(B, H), dropout on the state where it meets a recurrent kernel."""
+
+
+def decoder_step(
+    projected: Tensor,
+    state: DecoderState,
+    memory: Tensor,
+    keys: Tensor,
+    mask: Tensor,
+    weights: DecoderWeights,
+    recurrent_mask: Tensor | None = None,
+) -> tuple[DecoderState, DecoderTrace]:
+    """Runs one position, in the order that the number of cells says.
+
+    Args:
+        projected: (B * Q, 3H), the embedding's share of the first cell's gates.
+        state: The state before.
+        memory: (B, S, M).
+        keys: (B, S, A).
+        mask: (B, S).
+        weights: Of the decoder.
+        recurrent_mask: As in `DecoderInputs`; with one hypothesis a sentence alone.
+    """
+    if len(weights.cells) == 1:
+        projected = projected + ops.matmul(state.context, weights.context_kernel)
+        hidden, cell = gru_step(projected, state.hidden, weights.cells[0], recurrent_mask)
+        context, attention = attend(hidden, memory, keys, mask, weights.attention)
+        return DecoderState(hidden, context), DecoderTrace((cell,), attention, ())
+    query, cell = gru_step(projected, state.hidden, weights.cells[0], recurrent_mask)
+    context, attention = attend(query, memory, keys, mask, weights.attention)
+    projected = ops.matmul(context, weights.context_kernel) + weights.context_bias
+    hidden, context_cell = gru_step(projected, query, weights.cells[1], recurrent_mask)
+    return DecoderState(hidden, context), DecoderTrace((cell, context_cell), attention, (query,))
+
+
+def decoder_scan(inputs: DecoderInputs) -> tuple[Tensor, Tensor, Tensor]:
+    """Runs `decoder_step` over all positions of a known target, with a gradient of its own.
+
+    Returns:
+        States (T, B, H), contexts (T, B, M) and attention weights (T, B, S).
+    """
+    return with_gradient(_forward, _backward, inputs)  # type: ignore[no-any-return]
+
+
+Outputs = tuple[Tensor, Tensor, Tensor]
+Kept = tuple[DecoderState, DecoderTrace]
+
+
+def _forward(inputs: DecoderInputs) -> tuple[Outputs, Kept]:
+    projected, state, *rest = inputs
+
+    def step(state: DecoderState, projected: Tensor) -> tuple[DecoderState, Kept]:
+        state, trace = decoder_step(projected, state, *rest)
+        return state, (state, trace)
+
+    _, (states, trace) = scan(step, state, projected)
+    return (states.hidden, states.context, trace.attention.weights), (states, trace)
+
+
+def _backward(inputs: tuple[DecoderInputs], kept: Kept, upstream: Outputs) -> tuple[DecoderInputs]:
+    """Runs backwards: each step from the gradients of its new state and context to those of its previous ones."""
+    (given,) = inputs
+    states, trace = kept
+    weights = given.weights
+    previous = DecoderState(*(before(*pair) for pair in zip(given.state, states, strict=True)))
+    attention = AttentionGradient(given.memory, given.keys, weights.attention, trace.attention)
+    # A cell starts from the state before the step, or from that between the cells.
+    cells = [
+        GRUGradient(*one, given.recurrent_mask)
+        for one in zip(weights.cells, trace.cells, (previous.hidden, *trace.between), strict=True)
+    ]
+    context_kernel = ops.transpose(weights.context_kernel)
+
+    def input_feeding(carry: Any, at: Any) -> tuple[Any, Any]:
+        (of_hidden, of_context), sums = carry
+        (upstream_state, upstream_context, upstream_weights), (cell_position,), position = at
+        of_context = of_context + upstream_context
+        of_query, sums, of_attention = attention.step(of_context, upstream_weights, position, sums)
+        of_previous, products = cells[0].step(of_hidden + upstream_state + of_query, cell_position)
+        state = DecoderState(of_previous, ops.matmul(products[0], context_kernel))
+        return (state, sums), (of_context, of_attention, (products,))
+
+    def conditional(carry: Any, at: Any) -> tuple[Any, Any]:
+        (of_hidden, of_previous_context), sums = carry
+        (upstream_state, upstream_context, upstream_weights), (cell_position, context_position), position = at
+        of_between, context_products = cells[1].step(of_hidden + upstream_state, context_position)
+        of_context = upstream_context + ops.matmul(context_products[0], context_kernel)
+        of_query, sums, of_attention = attention.step(of_context, upstream_weights, position, sums)
+        of_previous, products = cells[0].step(of_between + of_query, cell_position)
+        # The previous context has no part in this order: its gradient stays zero.
+        state = DecoderState(of_previous, of_previous_context)
+        return (state, sums), (of_context, of_attention, (products, context_products))
+
+    last = DecoderState(*(ops.zeros_like(leaf) for leaf in given.state)), attention.sums
+    positions = upstream, tuple(cell.positions for cell in cells), attention.positions
+    step = input_feeding if len(cells) == 1 else conditional
+    (of_state, sums), (of_contexts, of_attention, products) = scan(step, last, positions, reverse=True)
+
+    queries, contexts = (trace.between[0], states.context) if trace.between else (states.hidden, previous.context)
+    of_memory, of_keys, attention_weights = attention.input_gradients(queries, of_contexts, sums, of_attention)
+    of_gates = products[-1][0]
+    of_weights = DecoderWeights(
+        tuple(cell.weight_gradients(*of_products) for cell, of_products in zip(cells, products, strict=True)),
+        attention_weights,
+        weight_gradient(contexts, of_gates),
+        None if weights.context_bias is None else ops.sum(of_gates, axis=(0, 1)),
+    )
+    return (DecoderInputs(products[0][0], of_state, of_memory, of_keys, None, of_weights, None),)
