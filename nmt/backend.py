@@ -213,6 +213,23 @@ def dense(gradient: Tensor) -> Tensor:
     return gradient
 
 
+def has_gpu() -> bool:
+    """Returns whether the active backend sees a GPU."""
+    backend = library_name()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return bool(tf.config.list_physical_devices("GPU"))
+    if backend == "jax":
+        import jax
+
+        return any(device.platform == "gpu" for device in jax.devices())
+
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
 def library_name() -> str:
     """Returns the active backend: "tensorflow", "jax" or "torch"."""
     return str(keras.backend.backend())

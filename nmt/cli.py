@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from typer.core import TyperCommand
@@ -152,6 +152,8 @@ def translate(
     output_path: cli_options.Output = None,
     n_best: cli_options.NBest = 1,
     output_format: cli_options.Format = "text",
+    workers: cli_options.Workers = None,
+    device: cli_options.Device = "cpu",
     beam_size: cli_options.BeamSize = None,
     length_penalty: cli_options.LengthPenalty = None,
     coverage_penalty: cli_options.CoveragePenalty = None,
@@ -177,10 +179,12 @@ def translate(
         batch_size=batch_size,
     )
     with stream.open_input(input_path) as source, stream.open_output(output_path) as target:
-        translator = _load(model)
+        translator = _load(model, device)
         if input_path is None and console.is_terminal(sys.stdin):
             console.show("Type one sentence a line; Ctrl-D ends.")
-        stream.translate(translator, source, target, n_best=n_best, output_format=output_format, **options)
+        stream.translate(
+            translator, source, target, n_best=n_best, output_format=output_format, workers=workers, **options
+        )
 
 
 @app.command(epilog=_examples("nmt repl runs/quickstart"))
@@ -243,6 +247,7 @@ def evaluate(
     output: cli_options.Translations = None,
     reference_output: cli_options.References = None,
     json: cli_options.JSON = None,
+    device: cli_options.Device = "cpu",
     beam_size: cli_options.BeamSize = None,
     length_penalty: cli_options.LengthPenalty = None,
     batch_size: cli_options.BatchSize = None,
@@ -262,7 +267,7 @@ def evaluate(
         held_out.Text(source, reference, config, split),
         held_out.Systems(model, baseline, baseline_file),
         held_out.Outputs(output, reference_output, None if is_json else json),
-        load=_load,
+        load=lambda path: _load(path, device),
         scoring=scoring,
         options=options,
     )
@@ -339,14 +344,15 @@ app.add_typer(_tokenizer, name="tokenizer", help="Train a tokenizer by itself; `
 app.add_typer(_plot, name="plot", help="Draw learning curves, or the attention of a translation.")
 
 
-def _load(path: Path) -> Translator:
-    from nmt.model_file import find_model
+def _load(path: Path, device: Literal["cpu", "gpu"] = "cpu") -> Translator:
+    if device == "gpu":
+        from nmt.model_file import find_model
 
-    find_model(path)  # a wrong path is told at once
-    startup.import_keras()
+        find_model(path)  # a wrong path is told at once
+        startup.import_keras()
     from nmt.loading import load
 
-    return load(path)
+    return load(path, device=device)
 
 
 def _search_options(**options: Any) -> dict[str, Any]:

@@ -78,7 +78,17 @@ NoRepeatNgramSize = Annotated[
     int | None,
     typer.Option(metavar="N", help="No run of N pieces comes twice; 0: any may.", rich_help_panel=_SEARCH),
 ]
-BatchSize = Annotated[int | None, typer.Option(metavar="N", help="Lines worked on at a time.", rich_help_panel=_SEARCH)]
+BatchSize = Annotated[
+    int | None, typer.Option(metavar="N", help="Lines a worker has at a time.", rich_help_panel=_SEARCH)
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Batches worked on at a time.", show_default="one a processor core"),
+]
+Device = Annotated[
+    Literal["cpu", "gpu"],
+    typer.Option(help="Where to compute: cpu, with NumPy; gpu, with the backend that KERAS_BACKEND names."),
+]
 
 # score
 ScoredSource = Annotated[Path, typer.Option("--source", metavar="FILE", help="Source lines.")]

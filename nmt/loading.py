@@ -1,26 +1,38 @@
 """From a folder to something that translates, and back.
 
-The one place where the model folder, which knows no Keras, meets the model, which knows no files.
+The one place where the model folder, which knows no arithmetic, meets the model, which knows no files. Keras is
+imported only where a model is to compute with it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from keras import ops
+import numpy as np
+from numpy.typing import NDArray
 
 from nmt.config import DecodingConfig, ModelConfig
+from nmt.decoding.numpy_model import NumpyModel
 from nmt.decoding.translator import Translator
-from nmt.errors import ModelFileError, TokenizerError
-from nmt.model import Seq2Seq, weight_shapes
+from nmt.errors import InputError, ModelFileError, TokenizerError
 from nmt.model_file import find_model, load_model, save_model
 from nmt.text.tokenizer import Tokenizer
+from nmt.weight_shapes import weight_shapes
+
+if TYPE_CHECKING:  # Keras takes seconds to import
+    from nmt.model import Seq2Seq
+
+Device = Literal["cpu", "gpu"]
 
 
 def build_model(
     config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int, dtype: str = "float32"
 ) -> Seq2Seq:
-    """Returns a new model with the sizes and variants of a configuration."""
+    """Returns a new Keras model with the sizes and variants of a configuration."""
+    from nmt.model import Seq2Seq
+
     return Seq2Seq(
         source_vocabulary_size=source_vocabulary_size,
         target_vocabulary_size=target_vocabulary_size,
@@ -29,17 +41,26 @@ def build_model(
     )
 
 
-def load(path: str | Path) -> Translator:
+def numpy_model(config: ModelConfig, weights: Mapping[str, NDArray[np.float32]]) -> NumpyModel:
+    """Returns a model that decodes with these weights, on the CPU and without Keras."""
+    return NumpyModel(
+        weights, encoder_layers=config.encoder_layers, decoder=config.decoder, reset_after=config.reset_after
+    )
+
+
+def load(path: str | Path, *, device: Device = "cpu") -> Translator:
     """Loads a translator.
 
     Args:
         path: A model folder, or a run directory, whose best model is taken.
+        device: Where it computes: "cpu", with NumPy, or "gpu", with Keras and its backend.
 
     Returns:
         A translator that needs nothing else: no configuration, no training files.
 
     Raises:
         ModelFileError: There is no model, or it is damaged, from elsewhere or of a newer format.
+        InputError: The backend of Keras sees no GPU.
 
     Example:
         >>> load("runs/quickstart").translate(["Good morning!"])  # doctest: +SKIP
@@ -51,9 +72,12 @@ def load(path: str | Path) -> Translator:
     else:
         source = _tokenizer(contents.source_tokenizer, folder / "source.spm", contents.source_vocabulary_size)
         target = _tokenizer(contents.target_tokenizer, folder / "target.spm", contents.target_vocabulary_size)
-    model = build_model(contents.model, contents.source_vocabulary_size, contents.target_vocabulary_size)
-    for name, weight in model.named_weights().items():
-        weight.assign(contents.weights[name])
+    model: Any
+    if device == "cpu":
+        model = numpy_model(contents.model, contents.weights)
+    else:
+        sizes = contents.source_vocabulary_size, contents.target_vocabulary_size
+        model = _gpu_model(contents.model, contents.weights, *sizes)
     return Translator(model, source, target, contents.source_language, contents.target_language, contents.decoding)
 
 
@@ -75,7 +99,7 @@ def save(
         FileError: The folder can't be written.
     """
     sizes = translator.source_tokenizer.vocabulary_size, translator.target_tokenizer.vocabulary_size
-    weights = {name: ops.convert_to_numpy(weight) for name, weight in translator.model.named_weights().items()}
+    weights = translator.model.weights
     if {name: weight.shape for name, weight in weights.items()} != _weight_shapes(model, *sizes):
         raise ValueError(f"`model` must be what the translator's model was built from. Received: {model!r}")
     joint = translator.source_tokenizer is translator.target_tokenizer
@@ -92,6 +116,26 @@ def save(
         target_tokenizer=None if joint else translator.target_tokenizer.model_bytes,
         card=card,
     )
+
+
+def _gpu_model(
+    config: ModelConfig,
+    weights: Mapping[str, NDArray[np.float32]],
+    source_vocabulary_size: int,
+    target_vocabulary_size: int,
+) -> Any:
+    from nmt.backend import has_gpu, library_name
+    from nmt.decoding.keras_model import KerasModel
+
+    if not has_gpu():
+        raise InputError(
+            f"a GPU must be there for device='gpu'. Received: the {library_name()} backend of Keras sees none. "
+            "Leave the device out, or choose a backend that was installed with GPU support (KERAS_BACKEND)."
+        )
+    model = build_model(config, source_vocabulary_size, target_vocabulary_size)
+    for name, weight in model.named_weights().items():
+        weight.assign(weights[name])
+    return KerasModel(model)
 
 
 def _tokenizer(model_bytes: bytes, path: Path, vocabulary_size: int) -> Tokenizer:

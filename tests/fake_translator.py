@@ -47,9 +47,11 @@ class FakeTranslator:
         n_best: int,
         with_attention: bool = False,
         progress: Callable[[int], None] | None = None,
+        workers: int | None = None,
         **options: Any,
     ) -> list[list[FakeHypothesis]]:
         self.calls.append((list(lines), {"n_best": n_best, "with_attention": with_attention, **options}))
+        self.workers = workers
         decoding = self.options.with_changes({name: value for name, value in options.items() if value is not None})
         if not 1 <= n_best <= decoding.beam_size:
             raise InputError(f"n_best must be from 1 to beam_size. Received: n_best={n_best}")

@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "nmt.run_dir": "nmt.errors nmt.files",
     "nmt.weights_file": "nmt.errors nmt.files nmt.strict_json",
     "nmt.model_card": "nmt.strict_yaml",
+    "nmt.weight_shapes": "",
     "nmt.model_file": "nmt.errors nmt.files nmt.strict_json nmt.config nmt.run_dir nmt.weights_file",
     # Keras
     "nmt.backend": "",
@@ -47,13 +48,20 @@ MAY_IMPORT = {
     "nmt.layers": "nmt.backend",
     "nmt.model": "nmt.backend nmt.layers nmt.text.special",
     "nmt.decoding": "",
-    "nmt.decoding.search": "nmt.backend nmt.decoding.scoring nmt.text.special",
-    "nmt.decoding.scoring": "nmt.backend nmt.text.special",
+    "nmt.decoding.scoring": "",
+    "nmt.decoding.search": "nmt.decoding.scoring nmt.text.special",
+    "nmt.decoding.forced": "nmt.decoding.search nmt.text.special",
+    "nmt.decoding.numpy_model": "nmt.decoding.search nmt.text.special",
+    "nmt.decoding.keras_model": (
+        "nmt.backend nmt.data.batching nmt.layers nmt.model nmt.decoding.search nmt.text.special"
+    ),
     "nmt.training.losses": "nmt.backend",
     "nmt.training": "nmt.errors nmt.files nmt.backend nmt.data nmt.model nmt.text.special",
     # the shell: it alone puts the pieces together
-    "nmt.decoding.translator": "nmt.errors nmt.config nmt.backend nmt.model nmt.text nmt.data nmt.decoding",
-    "nmt.loading": "nmt.errors nmt.config nmt.model nmt.model_file nmt.text nmt.decoding.translator",
+    "nmt.decoding.translator": "nmt.errors nmt.config nmt.text nmt.decoding",
+    "nmt.loading": (
+        "nmt.errors nmt.config nmt.weight_shapes nmt.model_file nmt.text nmt.decoding nmt.backend nmt.model"
+    ),
     "nmt.training.validation": "nmt.model nmt.text.corpus nmt.training nmt.decoding.translator nmt.evaluation",
     "nmt.training.trainer": (
         "nmt.files nmt.config nmt.backend nmt.terminal nmt.corpora nmt.text nmt.data nmt.training nmt.run_dir "
@@ -88,7 +96,8 @@ IMPORTS_A_FRAMEWORK = {"nmt.backend"}
 HEAVY = {"datasets", "matplotlib", "pandas", "sacrebleu", "sentencepiece", "zstandard", *FRAMEWORKS}
 WITHOUT_KERAS = (
     "nmt.errors", "nmt.files", "nmt.config", "nmt.text", "nmt.evaluation", "nmt.run_dir", "nmt.corpora",
-    "nmt.attention_table", "nmt.plotting", "nmt.data.batching",
+    "nmt.attention_table", "nmt.plotting", "nmt.data.batching", "nmt.weight_shapes", "nmt.decoding.scoring",
+    "nmt.decoding.search", "nmt.decoding.forced", "nmt.decoding.numpy_model", "nmt.decoding.translator",
 )  # fmt: skip
 
 # Each can run code that lies in a file, or turn text into code.
@@ -284,6 +293,11 @@ def loaded_by(code: str) -> list[str]:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     assert loaded_by("import nmt") == []
+
+
+def test_translating_loads_no_keras() -> None:
+    code = "import nmt; print(nmt.load('tests/golden/model').translate(['Where is the station?'])[0].text)"
+    assert loaded_by(code) == ["sentencepiece"]
 
 
 @pytest.mark.parametrize("command", ["", "train", "translate", "repl", "evaluate", "score"])

@@ -55,7 +55,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tran
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv(startup.LOG_LEVEL, "3")
 
-    def load(path: Path) -> FakeTranslator:
+    def load(path: Path, device: str = "cpu") -> FakeTranslator:
         return translator if path.name != "missing" else find_model(path)  # type: ignore[return-value]
 
     monkeypatch.setattr(cli, "_load", load)
@@ -173,7 +173,7 @@ def test_messages_are_inert(run: Run) -> None:
 
 
 def test_the_status_of_an_error_is_its_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: Path) -> None:
+    def fail(*_: Any) -> None:
         raise TrainingError("the loss is no number")
 
     monkeypatch.setattr(cli, "_load", fail)
@@ -182,7 +182,7 @@ def test_the_status_of_an_error_is_its_own(run: Run, monkeypatch: pytest.MonkeyP
 
 
 def test_an_interruption_has_status_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(_: Path) -> None:
+    def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "_load", interrupt)
@@ -476,7 +476,7 @@ FAKE = """
 import sys
 from nmt import cli
 from tests.fake_translator import FakeTranslator
-cli._load = lambda path: FakeTranslator()
+cli._load = lambda *args: FakeTranslator()
 cli.main(sys.argv[1:])
 """
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from keras import ops
 
 import nmt
+from nmt import backend
 from nmt.config import DecodingConfig, ModelConfig
 from nmt.decoding.translator import Translator
-from nmt.errors import ModelFileError, NMTError
-from nmt.loading import build_model, load, save
-from nmt.model import weight_shapes
+from nmt.errors import InputError, ModelFileError, NMTError
+from nmt.loading import build_model, load, numpy_model, save
 from nmt.run_dir import RunDirectory
 from nmt.text.tokenizer import Tokenizer, train_tokenizer
+from nmt.weight_shapes import weight_shapes
 
 ENGLISH = ["the dog sees the cat", "where is the red house", "my cat is not here", "the dog buys a house"] * 5
 FRENCH = ["le chien voit le chat", "où est la maison rouge", "mon chat n'est pas ici", "le chien achète"] * 5
@@ -34,11 +34,13 @@ def tokenizers() -> tuple[Tokenizer, Tokenizer]:
 
 
 def make_translator(source: Tokenizer, target: Tokenizer, config: ModelConfig = CONFIG) -> Translator:
-    model = build_model(config, source.vocabulary_size, target.vocabulary_size)
+    sizes = config.model_dump(exclude={"dropout_rate", "variational_dropout", "recurrent_dropout_rate"})
+    shapes = weight_shapes(
+        source_vocabulary_size=source.vocabulary_size, target_vocabulary_size=target.vocabulary_size, **sizes
+    )
     rng = np.random.default_rng(3)
-    for weight in model.named_weights().values():
-        weight.assign(rng.normal(size=weight.shape))
-    return Translator(model, source, target, "en", "fr", DECODING)
+    weights = {name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()}
+    return Translator(numpy_model(config, weights), source, target, "en", "fr", DECODING)
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +81,10 @@ def refusal(folder: Path) -> str:
 
 def test_what_is_loaded_is_what_was_saved(translator, folder):
     loaded = load(folder)
-    weights, expected = loaded.model.named_weights(), translator.model.named_weights()
+    weights, expected = loaded.model.weights, translator.model.weights
     assert weights.keys() == expected.keys()
     for name, weight in weights.items():
-        assert (ops.convert_to_numpy(weight.value) == ops.convert_to_numpy(expected[name].value)).all(), name
+        np.testing.assert_array_equal(weight, expected[name], err_msg=name)
     assert (loaded.source_language, loaded.target_language) == ("en", "fr")
     assert loaded.options == DECODING
     assert loaded.source_tokenizer.model_bytes == translator.source_tokenizer.model_bytes
@@ -92,6 +94,23 @@ def test_what_is_loaded_is_what_was_saved(translator, folder):
     for pool, other in zip(found, translator.translate_n_best(lines, n_best=2), strict=True):
         assert [one.token_ids for one in pool] == [one.token_ids for one in other]
         assert [one.score for one in pool] == pytest.approx([one.score for one in other], rel=1e-6)
+
+
+def test_a_gpu_must_be_there(folder, monkeypatch):
+    monkeypatch.setattr(backend, "has_gpu", lambda: False)
+    with pytest.raises(InputError, match=r"device='gpu'\. Received: the \w+ backend of Keras sees none"):
+        load(folder, device="gpu")
+
+
+def test_a_gpu_gives_the_same_translations(translator, folder, monkeypatch):
+    # Without one here: what a GPU would compute with, on this machine's CPU.
+    monkeypatch.setattr(backend, "has_gpu", lambda: True)
+    loaded = load(folder, device="gpu")
+    assert loaded.model.weights.keys() == translator.model.weights.keys()
+    lines = ["the dog sees the house", "", "where is my cat"]
+    found, expected = loaded.translate(lines), translator.translate(lines)
+    assert [one.token_ids for one in found] == [one.token_ids for one in expected]
+    assert [one.score for one in found] == pytest.approx([one.score for one in expected], rel=1e-4)
 
 
 def test_a_model_saved_again_is_the_same(folder, tmp_path):
@@ -203,7 +222,7 @@ def test_what_is_no_model_is_refused(tmp_path):
 
 def test_weights_that_are_not_numbers_are_not_saved(tokenizers, tmp_path):
     diverged = make_translator(*tokenizers)
-    diverged.model.named_weights()["bridge/dense/bias"].assign(np.full(7, np.nan))
+    diverged.model.weights["bridge/dense/bias"][:] = np.nan
     with pytest.raises(ModelFileError, match="bridge/dense/bias"):
         save(diverged, tmp_path / "model", model=CONFIG, card="")
     assert not (tmp_path / "model").exists()

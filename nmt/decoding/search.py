@@ -1,38 +1,73 @@
-"""Beam search over any step function; with a beam of one, greedy search.
+"""Beam search over any model that decodes a step at a time; with a beam of one, greedy search.
 
-The search knows nothing of models or text: a step function takes the last token and the state of every hypothesis and
-gives the logits of the next. Scores are those of `scoring.py`.
+The search knows nothing of weights or text, and runs on the host: a model gives the most probable next tokens of every
+hypothesis, the search says which hypotheses go on from which. Scores are those of `scoring.py`.
 
-Shape letters: B batch, K beam, N = B x K (or B) hypotheses, S source length, L longest output, V vocabulary size.
+Shape letters: B sentences, A sentences not done yet, K beam, N live hypotheses, S source length, L longest output,
+C candidates of a hypothesis.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from keras import ops, tree
+from numpy.typing import NDArray
 
-from nmt.backend import Structure, Tensor
 from nmt.decoding import scoring
-from nmt.text.special import BOS_ID, EOS_ID, PAD_ID, UNK_ID
-
-NEVER_EMITTED = (PAD_ID, UNK_ID, BOS_ID)
+from nmt.text.special import BOS_ID, EOS_ID, PAD_ID
 
 
-class StepFunction(Protocol):
-    """One decode position of every hypothesis: the seam between a model and a search."""
+class Candidates(NamedTuple):
+    """What may come next: the C most probable tokens of each hypothesis, in any order."""
 
-    def __call__(self, token_ids: Tensor, state: Any, encoded: Any, /) -> tuple[Tensor, Any, Tensor]:
-        """Returns logits (N, V), the state after, and attention weights (N, S).
+    token_ids: NDArray[np.intp]
+    """(N, C). Tokens that are never emitted are not among them, or have a log-probability of -inf."""
+    log_probs: NDArray[np.float32]
+    """(N, C)."""
+    eos_log_probs: NDArray[np.float32]
+    """(N,), of the end of sentence, whether it is among the candidates or not."""
+
+
+class Banned(NamedTuple):
+    """Tokens that single hypotheses may not have next."""
+
+    rows: NDArray[np.intp]
+    token_ids: NDArray[np.integer[Any]]
+
+
+class StepModel(Protocol):
+    """One decode position of every hypothesis: the seam between a model and a search.
+
+    Hypotheses are rows, those of a sentence together and in the order of the sentences; a sentence may have none.
+    """
+
+    def encode(self, source_ids: Sequence[Sequence[int]], /) -> tuple[Any, Any]:
+        """Returns what decoding needs of a batch of sentences, and the state of one hypothesis for each of them."""
+
+    def advance(
+        self,
+        encoded: Any,
+        state: Any,
+        parents: NDArray[np.intp],
+        token_ids: NDArray[np.integer[Any]],
+        counts: Sequence[int],
+        /,
+    ) -> tuple[Any, Any, NDArray[np.float32]]:
+        """Returns readout vectors, for `candidates`; the state after; attention (N, S), zero beyond a sentence's end.
 
         Args:
-            token_ids: (N,), the last token of each hypothesis.
-            state: The state before; axis 0 of every leaf is N.
-            encoded: What the search was given of the source, untouched; axis 0 of every leaf is B.
+            encoded: What `encode` made of the sentences.
+            state: The state before.
+            parents: (N,), which row of `state` each hypothesis goes on from.
+            token_ids: (N,), the last token of each.
+            counts: For each of the B sentences, how many of the N hypotheses are its own.
         """
+
+    def candidates(self, readout: Any, size: int, banned: Banned | None = None, /) -> Candidates:
+        """Returns at least the `size` most probable next tokens, or all that there are."""
 
 
 @dataclass(frozen=True)
@@ -55,69 +90,54 @@ class Finished:
     log_prob: float
 
 
-class Source(NamedTuple):
-    """What a search is given of a batch of sentences."""
+@dataclass
+class _Pools:
+    """The hypotheses of the sentences that are not done; each pool is sorted with the best first."""
 
-    encoded: Structure
-    """Handed to the step function as it is."""
-    mask: Tensor
-    """(B, S), True on real positions."""
-    min_length: Tensor
-    """(B,), fewest tokens of an output, the end of sentence counted."""
-    max_length: Tensor
-    """(B,), most tokens of an output, the end of sentence counted."""
+    sentences: NDArray[np.intp]
+    """(A,), their numbers in the batch, ascending."""
+    log_probs: NDArray[np.float32]
+    """(A, K), of the live hypotheses; -inf where there is none."""
+    tokens: NDArray[np.int32]
+    """(A, K, L), of the live hypotheses, then padding."""
+    coverage: NDArray[np.float32]
+    """(A, K, S), attention that each source position had, summed over the steps."""
+    finished_scores: NDArray[np.float32]
+    """(A, n_best), normalised; -inf where there is none."""
+    finished_log_probs: NDArray[np.float32]
+    """(A, n_best)."""
+    finished_tokens: NDArray[np.int32]
+    """(A, n_best, L), without the end of sentence, then padding."""
 
-
-class BeamState(NamedTuple):
-    """Two pools of K hypotheses a sentence, each sorted with the best first."""
-
-    length: Tensor
-    """Scalar, the number of tokens of every live hypothesis."""
-    tokens: Tensor
-    """(B, K, L), live hypotheses, then padding."""
-    log_probs: Tensor
-    """(B, K), of the live hypotheses; -inf where there is none."""
-    coverage: Tensor
-    """(B, K, S), attention that each source position had, summed over the steps."""
-    model: Structure
-    """State of the step function for the live hypotheses; axis 0 of every leaf is B x K."""
-    finished_tokens: Tensor
-    """(B, K, L), finished hypotheses without the end of sentence, then padding."""
-    finished_log_probs: Tensor
-    """(B, K)."""
-    finished_scores: Tensor
-    """(B, K), normalised; -inf where there is none."""
+    def keep(self, rows: NDArray[Any]) -> None:
+        """Leaves out the other sentences."""
+        for name, pool in vars(self).items():
+            setattr(self, name, pool[rows])
 
 
 class BeamSearch:
     """Beam search with a live and a finished pool.
 
-    Each step extends the K live hypotheses by every token and keeps the 2K best extensions. Those of the first K that
-    end the sentence compete, by normalised score, for the finished pool: the others would have fallen out of an
-    ordinary beam. The best K of the rest live on. There are always K of them, because each live hypothesis can end in
-    one way only. Tokens that may not be emitted keep their probability; it is not given to the others. Scores of
-    finished hypotheses are never compared with those of live ones, save by the bound below.
+    Each step extends the K live hypotheses by every token. Of the K best extensions those that end the sentence
+    compete, by normalised score, for the finished pool: others that end would have fallen out of an ordinary beam. The
+    K best that do not end live on. Scores of finished hypotheses are never compared with those of live ones, save by
+    the bound below.
 
     A log-probability only falls, the length penalty's divisor only grows, and the coverage penalty is at most 0: the
-    best that a live hypothesis can still reach is `log_prob / length_penalty(max_length)`. The search of a sentence
-    ends when the worst of the `n_best` finished hypotheses that are asked for has reached that bound, so within the
-    beam nothing better is missed. With K = 1 it ends with the first finished hypothesis instead: greedy search.
+    best that a live hypothesis can still reach is `log_prob / length_penalty(max_length)`. One that can't get above the
+    worst of the `n_best` finished hypotheses that are asked for is dropped; it has less log-probability than all that
+    are kept, so it takes no place of theirs, and within the beam nothing better is missed. A sentence is done when no
+    hypothesis is left. With K = 1 it ends with the first finished hypothesis instead: greedy search.
 
     Args:
-        step: The step function.
+        model: What is searched.
         options: What to look for.
-        compiler: Compiles one step of the search; called once, with a function of tensors.
 
     Raises:
         ValueError: `n_best` exceeds `beam_size`, or a number is out of range.
     """
 
-    def __init__(
-        self,
-        step: StepFunction,
-        options: SearchOptions,
-        compiler: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
-    ) -> None:
+    def __init__(self, model: StepModel, options: SearchOptions) -> None:
         if not 1 <= options.n_best <= options.beam_size:
             raise ValueError(
                 f"`n_best` must be from 1 to `beam_size`. Received: n_best={options.n_best}, "
@@ -125,140 +145,168 @@ class BeamSearch:
             )
         if min(options.length_penalty, options.coverage_penalty, options.no_repeat_ngram_size) < 0:
             raise ValueError(f"Penalties and n-gram size must be >= 0. Received: {options}")
+        self.model = model
         self.options = options
-        self._step = step
-        self._advance = compiler(self.advance)
 
-    def __call__(self, model_state: Structure, source: Source) -> list[list[Finished]]:
+    def __call__(
+        self,
+        source_ids: Sequence[Sequence[int]],
+        min_length: NDArray[np.integer[Any]],
+        max_length: NDArray[np.integer[Any]],
+    ) -> list[list[Finished]]:
         """Searches a batch.
 
         Args:
-            model_state: State of the step function before the first token; axis 0 of every leaf is B.
-            source: The sentences and the limits of their outputs.
+            source_ids: The sentences, each of one piece or more.
+            min_length: (B,), fewest tokens of an output, the end of sentence counted.
+            max_length: (B,), most tokens of an output, the end of sentence counted.
 
         Returns:
             For each sentence its finished hypotheses, best first: at most `n_best`, and none where the limits of length
             and repetition leave none.
         """
-        beam = self.start(model_state, source)
-        for _ in range(int(ops.max(source.max_length))):
-            beam, is_done = self._advance(beam, source)
-            if is_done:
+        found: list[list[Finished]] = [[] for _ in source_ids]
+        if not found:
+            return found
+        encoded, state = self.model.encode(source_ids)
+        source_lengths = np.array([len(ids) for ids in source_ids])
+        pools = self._start(source_lengths, int(max_length.max()))
+        parents, token_ids = pools.sentences, np.full(len(found), BOS_ID)
+        for length in range(1, int(max_length.max()) + 1):
+            is_live = pools.log_probs > -np.inf
+            counts = np.zeros(len(found), np.intp)
+            counts[pools.sentences] = is_live.sum(axis=1)
+            readout, state, attention = self.model.advance(encoded, state, parents, token_ids, counts.tolist())
+            banned = None
+            if self.options.no_repeat_ngram_size:
+                so_far = pools.tokens[is_live][:, : length - 1]
+                banned = Banned(*scoring.repeated_ngrams(so_far, self.options.no_repeat_ngram_size))
+            candidates = self.model.candidates(readout, self.options.beam_size + 1, banned)
+            if self.options.coverage_penalty:
+                pools.coverage[is_live] += attention[:, : pools.coverage.shape[2]]
+            limits = min_length[pools.sentences], max_length[pools.sentences]
+            columns, token_ids = self._extend(pools, candidates, length, limits, source_lengths[pools.sentences])
+            # Which row of `state` each of the new live hypotheses goes on from.
+            row_of = np.full(is_live.shape, -1)
+            row_of[is_live] = np.arange(is_live.sum())
+            parents = np.take_along_axis(row_of, columns, axis=1)
+
+            is_live = pools.log_probs > -np.inf
+            is_done = np.asarray(~is_live.any(axis=1))
+            for row in np.flatnonzero(is_done).tolist():
+                found[pools.sentences[row]] = _finished(pools, row)
+            if is_done.all():
                 break
-        return [
-            [
-                Finished(_pieces(tokens), float(score), float(log_prob))
-                for tokens, score, log_prob in list(zip(*pool, strict=True))[: self.options.n_best]
-                if np.isfinite(score)
-            ]
-            for pool in zip(
-                ops.convert_to_numpy(beam.finished_tokens),
-                ops.convert_to_numpy(beam.finished_scores),
-                ops.convert_to_numpy(beam.finished_log_probs),
-                strict=True,
-            )
-        ]
+            parents, token_ids = parents[is_live], token_ids[is_live]
+            if is_done.any():
+                pools.keep(~is_done)
+        return found
 
-    def start(self, model_state: Structure, source: Source) -> BeamState:
+    def _start(self, source_lengths: NDArray[Any], longest: int) -> _Pools:
         """Returns pools with one live hypothesis a sentence, the empty one, and none finished."""
-        batch_size, source_length = source.mask.shape
-        beam_size = self.options.beam_size
-        tokens = ops.full((batch_size, beam_size, _width(source)), PAD_ID, dtype="int32")
-        nothing = ops.full((batch_size, beam_size), -np.inf, dtype="float32")
-        return BeamState(
-            length=ops.convert_to_tensor(0, dtype="int32"),
-            tokens=tokens,
-            log_probs=ops.where(np.arange(beam_size) == 0, 0.0, nothing),
-            coverage=ops.zeros((batch_size, beam_size, source_length), dtype="float32"),
-            model=tree.map_structure(lambda leaf: ops.repeat(leaf, beam_size, axis=0), model_state),
-            finished_tokens=tokens,
-            finished_log_probs=nothing,
-            finished_scores=nothing,
+        size, (beam_size, n_best) = len(source_lengths), (self.options.beam_size, self.options.n_best)
+        log_probs = np.full((size, beam_size), -np.inf, "float32")
+        log_probs[:, 0] = 0.0
+        with_coverage = source_lengths.max() if self.options.coverage_penalty else 0
+        return _Pools(
+            sentences=np.arange(size),
+            log_probs=log_probs,
+            tokens=np.full((size, beam_size, longest), PAD_ID, "int32"),
+            coverage=np.zeros((size, beam_size, with_coverage), "float32"),
+            finished_scores=np.full((size, n_best), -np.inf, "float32"),
+            finished_log_probs=np.full((size, n_best), -np.inf, "float32"),
+            finished_tokens=np.full((size, n_best, longest), PAD_ID, "int32"),
         )
 
-    def advance(self, beam: BeamState, source: Source) -> tuple[BeamState, Tensor]:
-        """Extends every live hypothesis by one token; returns the new pools and whether all sentences are done."""
+    def _extend(
+        self,
+        pools: _Pools,
+        candidates: Candidates,
+        length: int,
+        limits: tuple[NDArray[Any], NDArray[Any]],
+        source_lengths: NDArray[Any],
+    ) -> tuple[NDArray[np.intp], NDArray[Any]]:
+        """Extends every live hypothesis by one token, to `length` of them.
+
+        Returns:
+            For the new live pools, (A, K) each: the place of the hypothesis that it goes on from, and the new token.
+        """
         beam_size, options = self.options.beam_size, self.options
-        log_probs, model_state, attention = self._next_log_probs(beam, source)
-        coverage = beam.coverage + ops.reshape(ops.cast(attention, "float32"), ops.shape(beam.coverage))
+        totals, token_ids = self._totals(pools, candidates, length, *limits)
+        order = np.argsort(-totals, axis=1, kind="stable")
+        totals, token_ids = np.take_along_axis(totals, order, axis=1), np.take_along_axis(token_ids, order, axis=1)
+        columns = order // (totals.shape[1] // beam_size)
+        ends = token_ids == EOS_ID
 
-        # The 2K best extensions of each sentence: (B, K, V) -> (B, 2K).
-        vocabulary_size = log_probs.shape[-1]
-        totals = ops.expand_dims(beam.log_probs, -1) + log_probs
-        totals, flat = ops.top_k(ops.reshape(totals, (-1, beam_size * vocabulary_size)), 2 * beam_size)
-        parents, token_ids = flat // vocabulary_size, flat % vocabulary_size
-        ends = ops.equal(token_ids, EOS_ID)
-        parent_tokens, coverage = _choose(beam.tokens, parents), _choose(coverage, parents)
+        # Those of the first K that end the sentence join the finished pool, whose best stay.
+        if ends[:, :beam_size].any():
+            scores = totals[:, :beam_size] / scoring.length_penalty(length, options.length_penalty)
+            if options.coverage_penalty:
+                mask = np.arange(pools.coverage.shape[2]) < source_lengths[:, None]
+                penalty = scoring.coverage_penalty(pools.coverage, mask, options.coverage_penalty)
+                scores = scores + np.take_along_axis(penalty, columns[:, :beam_size], axis=1)
+            scores = np.where(ends[:, :beam_size], scores, -np.inf)
+            self._finish(pools, scores, totals[:, :beam_size], _choose(pools.tokens, columns[:, :beam_size]))
 
-        # Those of the first K that end the sentence join the finished pool, whose best K stay: (B, K + 2K) -> (B, K).
-        scores = totals / scoring.length_penalty(beam.length + 1, options.length_penalty)
-        if options.coverage_penalty:
-            scores = scores + scoring.coverage_penalty(coverage, source.mask, options.coverage_penalty)
-        scores = ops.where(ops.logical_and(ends, np.arange(2 * beam_size) < beam_size), scores, -np.inf)
-        finished_scores, kept = ops.top_k(ops.concatenate([beam.finished_scores, scores], axis=1), beam_size)
+        # The best K of the others live on.
+        living = np.argsort(ends, axis=1, kind="stable")[:, :beam_size]
+        columns, token_ids = np.take_along_axis(columns, living, axis=1), np.take_along_axis(token_ids, living, axis=1)
+        totals, ends = np.take_along_axis(totals, living, axis=1), np.take_along_axis(ends, living, axis=1)
+        best_possible = totals / scoring.length_penalty(limits[1], options.length_penalty)[:, None]
+        is_hopeless = best_possible <= pools.finished_scores[:, -1:]
+        if beam_size == 1:
+            is_hopeless = pools.finished_scores > -np.inf
+        pools.log_probs = np.where(ends | is_hopeless, -np.inf, totals)
+        pools.tokens = _choose(pools.tokens, columns)
+        pools.tokens[:, :, length - 1] = token_ids
+        pools.coverage = _choose(pools.coverage, columns)
+        return columns, token_ids
 
-        # The best K of the others live on: (B, 2K) -> (B, K).
-        live_log_probs, living = ops.top_k(ops.where(ends, -np.inf, totals), beam_size)
-        tokens = _write(parent_tokens, token_ids, beam.length)
-        parent_rows = ops.reshape(_rows(_choose(parents, living), beam_size), (-1,))
-        after = BeamState(
-            length=beam.length + 1,
-            tokens=_choose(tokens, living),
-            log_probs=live_log_probs,
-            coverage=_choose(coverage, living),
-            model=tree.map_structure(lambda leaf: ops.take(leaf, parent_rows, axis=0), model_state),
-            finished_tokens=_choose(ops.concatenate([beam.finished_tokens, parent_tokens], axis=1), kept),
-            finished_log_probs=_choose(ops.concatenate([beam.finished_log_probs, totals], axis=1), kept),
-            finished_scores=finished_scores,
+    def _totals(
+        self,
+        pools: _Pools,
+        candidates: Candidates,
+        length: int,
+        min_length: NDArray[Any],
+        max_length: NDArray[Any],
+    ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        """Returns log-probabilities and last tokens (A, K x C) of all extensions that the limits of length permit."""
+        is_live = pools.log_probs > -np.inf
+        (num_sentences, beam_size), size = is_live.shape, candidates.log_probs.shape[1]
+        log_probs = np.full((num_sentences, beam_size, size), -np.inf, "float32")
+        token_ids = np.full((num_sentences, beam_size, size), PAD_ID)
+        log_probs[is_live], token_ids[is_live] = candidates.log_probs, candidates.token_ids
+        log_probs[(token_ids == EOS_ID) & (length < min_length)[:, None, None]] = -np.inf
+        is_last = (length >= max_length)[:, None] & is_live
+        if is_last.any():
+            eos_log_probs = np.full((num_sentences, beam_size), -np.inf, "float32")
+            eos_log_probs[is_live] = candidates.eos_log_probs
+            log_probs[is_last], token_ids[is_last] = -np.inf, PAD_ID
+            log_probs[is_last, 0], token_ids[is_last, 0] = eos_log_probs[is_last], EOS_ID
+        totals = (pools.log_probs[:, :, None] + log_probs).reshape(num_sentences, -1)
+        # A model that has diverged says NaN, and no comparison with it comes out true.
+        return np.where(totals > -np.inf, totals, -np.inf), token_ids.reshape(num_sentences, -1)
+
+    def _finish(self, pools: _Pools, scores: NDArray[Any], log_probs: NDArray[Any], tokens: NDArray[np.int32]) -> None:
+        """Lets hypotheses (A, K) into the finished pools where they are good enough."""
+        scores = np.concatenate([pools.finished_scores, scores], axis=1)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, : self.options.n_best]
+        log_probs = np.concatenate([pools.finished_log_probs, log_probs], axis=1)
+        pools.finished_scores = np.take_along_axis(scores, best, axis=1)
+        pools.finished_log_probs = np.take_along_axis(log_probs, best, axis=1)
+        pools.finished_tokens = _choose(np.concatenate([pools.finished_tokens, tokens], axis=1), best)
+
+
+def _choose(pool: NDArray[Any], choices: NDArray[np.intp]) -> NDArray[Any]:
+    """Returns the chosen hypotheses: (A, P, ...) and places (A, Q) give (A, Q, ...)."""
+    return pool[np.arange(len(pool))[:, None], choices]
+
+
+def _finished(pools: _Pools, row: int) -> list[Finished]:
+    return [
+        Finished(tuple(tokens[tokens != PAD_ID].tolist()), float(score), float(log_prob))
+        for tokens, score, log_prob in zip(
+            pools.finished_tokens[row], pools.finished_scores[row], pools.finished_log_probs[row], strict=True
         )
-        # A sentence that is done stays as it is, whatever the others of its batch still do.
-        is_done = self.is_done(after, source)
-        after = after._replace(log_probs=ops.where(is_done[:, None], -np.inf, after.log_probs))
-        return after, ops.all(is_done)
-
-    def is_done(self, beam: BeamState, source: Source) -> Tensor:
-        """Returns (B,): True where no live hypothesis can still enter the `n_best` finished ones."""
-        if self.options.beam_size == 1:
-            return ops.greater(beam.finished_scores[:, 0], -np.inf)
-        bound = beam.log_probs[:, 0] / scoring.length_penalty(source.max_length, self.options.length_penalty)
-        return ops.greater_equal(beam.finished_scores[:, self.options.n_best - 1], bound)
-
-    def _next_log_probs(self, beam: BeamState, source: Source) -> tuple[Tensor, Structure, Tensor]:
-        """Returns log-probabilities (B, K, V) of what may come next, the state after, and attention (B x K, S)."""
-        last = ops.take(beam.tokens, ops.maximum(beam.length - 1, 0), axis=-1)
-        token_ids = ops.reshape(ops.where(beam.length > 0, last, BOS_ID), (-1,))
-        logits, model_state, attention = self._step(token_ids, beam.model, source.encoded)
-        log_probs = ops.log_softmax(ops.cast(logits, "float32"))
-        log_probs = ops.reshape(log_probs, (-1, self.options.beam_size, logits.shape[-1]))
-        log_probs = scoring.forbid(log_probs, NEVER_EMITTED)
-        if self.options.no_repeat_ngram_size:
-            size = self.options.no_repeat_ngram_size
-            log_probs = scoring.forbid_repeated_ngrams(log_probs, beam.tokens, beam.length, size)
-        log_probs = scoring.limit_length(log_probs, beam.length + 1, source.min_length, source.max_length, EOS_ID)
-        return log_probs, model_state, attention
-
-
-def _width(source: Source) -> int:
-    # Rounded up, so that few widths occur: JAX compiles anew for each.
-    return -(-int(ops.max(source.max_length)) // 16) * 16
-
-
-def _rows(choices: Tensor, pool_size: int) -> Tensor:
-    """Turns (B, Q) positions in each sentence's pool into rows of the flattened (B x pool_size, ...)."""
-    return choices + pool_size * ops.expand_dims(ops.arange(ops.shape(choices)[0], dtype=choices.dtype), 1)
-
-
-def _choose(pool: Tensor, choices: Tensor) -> Tensor:
-    """Returns the chosen hypotheses: (B, P, ...) and positions (B, Q) give (B, Q, ...)."""
-    flat = ops.reshape(pool, (-1, *ops.shape(pool)[2:]))
-    return ops.take(flat, _rows(choices, ops.shape(pool)[1]), axis=0)
-
-
-def _write(tokens: Tensor, token_ids: Tensor, position: Tensor) -> Tensor:
-    """Returns tokens (B, Q, L) with `token_ids` (B, Q) at one position."""
-    here = ops.equal(ops.arange(ops.shape(tokens)[-1], dtype=position.dtype), position)
-    return ops.where(here, ops.cast(ops.expand_dims(token_ids, -1), tokens.dtype), tokens)
-
-
-def _pieces(tokens: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(token_id) for token_id in tokens if token_id != PAD_ID)
+        if score > -np.inf
+    ]

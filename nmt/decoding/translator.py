@@ -1,38 +1,38 @@
 """The composition root of inference: text in, hypotheses out, in order.
 
 Everything between a line of text and its translation is put together here: tokenizers, batches, search. This module
-knows nothing of where the model came from or where the text goes.
+knows nothing of where the model came from, what it computes with or where the text goes.
 
-Shape letters: B batch, S source length, T target length, V vocabulary size.
+Shape letters: B batch, S source length, T target length.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from keras import ops
+from threadpoolctl import threadpool_limits
 
-from nmt.backend import Tensor, compiled
 from nmt.config import DecodingConfig
-from nmt.data.batching import pad
-from nmt.decoding.search import BeamSearch, Finished, SearchOptions, Source
+from nmt.decoding.forced import Model, force
+from nmt.decoding.search import BeamSearch, Finished, SearchOptions
 from nmt.errors import InputError
-from nmt.model import Seq2Seq
 from nmt.text.lines import single_line
-from nmt.text.special import BOS_ID, EOS_ID, PAD_ID
+from nmt.text.special import EOS_ID
 from nmt.text.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 
-PAD_MULTIPLE = 8
-"""Source lengths are padded to a multiple of this, so that few shapes occur: JAX compiles anew for each."""
+T = TypeVar("T")
+
+MAX_BATCH_PIECES = 8192
+"""Most source pieces of a batch: bounds its memory, whatever the lines are."""
 
 EXTRA_TARGET_PIECES = 10
 """Pieces an output may have beyond its ratio of the source, so that one word can become several."""
@@ -53,12 +53,6 @@ class Hypothesis:
     attention: np.ndarray | None = None
     """(T, S) weights of each output piece over the source pieces, both with the end of sentence; where asked for."""
 
-
-FORCED_POSITIONS = 1024
-"""Positions of known targets that are scored at a time, padding counted: their logits exist at once."""
-
-MAX_FORCED_PIECES = 4096
-"""Longest side of a pair that is scored."""
 
 _INSIDE_CHARACTER = re.compile("<0x[89AB][0-9A-F]>")  # a byte piece that goes on with a UTF-8 character
 
@@ -90,7 +84,7 @@ class Translator:
     """Translates text with a model.
 
     Args:
-        model: A float32 model.
+        model: What is searched: `nmt.decoding.numpy_model.NumpyModel`, or `KerasModel` beside it.
         source_tokenizer: Its source tokenizer.
         target_tokenizer: Its target tokenizer; the same object where the vocabulary is joint.
         source_language: Code of the source language, for people to read.
@@ -106,7 +100,7 @@ class Translator:
 
     def __init__(
         self,
-        model: Seq2Seq,
+        model: Model,
         source_tokenizer: Tokenizer,
         target_tokenizer: Tokenizer,
         source_language: str,
@@ -119,12 +113,6 @@ class Translator:
         self.source_language = source_language
         self.target_language = target_language
         self.options = options or DecodingConfig()
-        self._searches: dict[SearchOptions, BeamSearch] = {}
-        weights = list(model.named_weights().values())
-        self._start = compiled(self._encode, weights)
-        self._label_log_probs = compiled(self._force_labels, weights)
-        self._attention = compiled(self._force_attention, weights)
-        self._compile_search = functools.partial(compiled, variables=weights)
 
     def translate(self, lines: Sequence[str], **options: Any) -> list[Hypothesis]:
         """Translates lines; one hypothesis a line, in order.
@@ -137,7 +125,8 @@ class Translator:
             **options: `beam_size`, `length_penalty`, `coverage_penalty`, `min_length_ratio`, `max_length_ratio`,
                 `no_repeat_ngram_size`, `max_source_pieces`, `batch_size` in place of the model's defaults
                 (`DecodingConfig`); `with_attention=True` for the attention weights; `progress`, called with the number
-                of lines done after each batch.
+                of lines done after each batch; `workers`, the batches worked on at a time, by default as many as suit
+                the model.
 
         Raises:
             InputError: `lines` is a single string, an option is unknown or out of range, or no output keeps both
@@ -152,6 +141,7 @@ class Translator:
         n_best: int,
         with_attention: bool = False,
         progress: Callable[[int], None] | None = None,
+        workers: int | None = None,
         **options: Any,
     ) -> list[list[Hypothesis]]:
         """Translates lines; for each the `n_best` best hypotheses, best first (fewer where the search finds fewer).
@@ -166,15 +156,21 @@ class Translator:
             )
         _check_lines(lines)
         parts = self._parts(lines, decoding.max_source_pieces)
-        search = self._search(decoding, n_best)
+        search = _search(self.model, decoding, n_best)
         by_part: list[list[Hypothesis]] = [[] for _ in parts]
         num_done = len(lines) - len({part.line for part in parts})
         last_part = {part.line: number for number, part in enumerate(parts)}
-        for numbers in _batches(parts, decoding.batch_size):
-            batch = [parts[number].token_ids for number in numbers]
-            hypotheses = self._translate_batch(batch, search, decoding, with_attention)
-            for number, found in zip(numbers, hypotheses, strict=True):
-                by_part[number] = found
+
+        def translate_batch(numbers: list[int]) -> list[list[Hypothesis]]:
+            return self._translate_batch(
+                [parts[number].token_ids for number in numbers], search, decoding, with_attention
+            )
+
+        workers = workers or self.model.workers
+        batches = list(_batches([len(part.token_ids) for part in parts], decoding.batch_size, workers))
+        for numbers, pools in _in_parallel(translate_batch, batches, workers):
+            for number, pool in zip(numbers, pools, strict=True):
+                by_part[number] = pool
             if progress is not None:
                 num_done += sum(last_part[parts[number].line] == number for number in numbers)
                 progress(num_done)
@@ -189,7 +185,7 @@ class Translator:
         Args:
             sources: Raw text.
             targets: Raw text, a translation of each source.
-            batch_size: Most pairs scored at a time; long ones are fewer (`FORCED_POSITIONS`).
+            batch_size: Most pairs scored at a time.
 
         Raises:
             InputError: The two have different lengths, one is a single string, or `batch_size` is out of range.
@@ -202,18 +198,17 @@ class Translator:
             )
         source_ids = [[*ids, EOS_ID] for ids in self.source_tokenizer.encode(sources)]
         target_ids = [[*ids, EOS_ID] for ids in self.target_tokenizer.encode(targets)]
-        check_forced_lengths(source_ids, target_ids)
+        size = self._merge({"batch_size": batch_size}).batch_size
+
+        def score_batch(numbers: list[int]) -> list[Score]:
+            forced = force(self.model, [source_ids[one] for one in numbers], [target_ids[one] for one in numbers])
+            return [Score(float(one.log_probs.sum(dtype="float64")), len(one.log_probs)) for one in forced]
+
+        lengths = [len(source) + len(target) for source, target in zip(source_ids, target_ids, strict=True)]
         scores: dict[int, Score] = {}
-        order = sorted(range(len(sources)), key=lambda number: (len(target_ids[number]), len(source_ids[number])))
-        most = self._merge({"batch_size": batch_size}).batch_size
-        for numbers in _forced_batches(order, [len(ids) for ids in target_ids], most):
-            arrays, labels = _forced_arrays(
-                [source_ids[number] for number in numbers], [target_ids[number] for number in numbers]
-            )
-            token_log_probs = self._label_log_probs(*arrays, ops.convert_to_tensor(labels))
-            log_probs = (ops.convert_to_numpy(token_log_probs) * (labels != PAD_ID)).sum(axis=1)
-            for number, log_prob in zip(numbers, log_probs, strict=True):
-                scores[number] = Score(float(log_prob), len(target_ids[number]))
+        workers = self.model.workers
+        for numbers, found in _in_parallel(score_batch, list(_batches(lengths, size, workers)), workers):
+            scores.update(zip(numbers, found, strict=True))
         return [scores[number] for number in range(len(sources))]
 
     def source_pieces(self, line: str) -> list[str]:
@@ -227,19 +222,6 @@ class Translator:
     def _merge(self, options: dict[str, Any]) -> DecodingConfig:
         given = {name: value for name, value in options.items() if value is not None}
         return self.options.with_changes(given)
-
-    def _search(self, decoding: DecodingConfig, n_best: int) -> BeamSearch:
-        # Kept, because compiling the step takes longer than many translations.
-        options = SearchOptions(
-            beam_size=decoding.beam_size,
-            n_best=n_best,
-            length_penalty=decoding.length_penalty,
-            coverage_penalty=decoding.coverage_penalty,
-            no_repeat_ngram_size=decoding.no_repeat_ngram_size,
-        )
-        if options not in self._searches:
-            self._searches[options] = BeamSearch(self.model.step, options, self._compile_search)
-        return self._searches[options]
 
     def _parts(self, lines: Sequence[str], max_pieces: int) -> list[_Part]:
         parts: list[_Part] = []
@@ -283,12 +265,10 @@ class Translator:
         self, sources: list[list[int]], search: BeamSearch, decoding: DecodingConfig, with_attention: bool
     ) -> list[list[Hypothesis]]:
         lengths = np.array([len(ids) for ids in sources])
-        source_ids = pad([[*ids, EOS_ID] for ids in sources], PAD_MULTIPLE)
-        encoded, state = self._start(ops.convert_to_tensor(source_ids))
-        longest = np.ceil(lengths * decoding.max_length_ratio).astype("int32") + EXTRA_TARGET_PIECES
-        shortest = np.floor(lengths * decoding.min_length_ratio).astype("int32")
-        limits = (ops.convert_to_tensor(limit + 1) for limit in (shortest, np.maximum(longest, shortest)))
-        found = search(state, Source(encoded, encoded.mask, *limits))
+        source_ids = [[*ids, EOS_ID] for ids in sources]
+        longest = np.ceil(lengths * decoding.max_length_ratio).astype(int) + EXTRA_TARGET_PIECES
+        shortest = np.floor(lengths * decoding.min_length_ratio).astype(int)
+        found = search(source_ids, shortest + 1, np.maximum(longest, shortest) + 1)
         if not all(found):
             raise InputError(
                 f"no output of a line of {lengths[found.index([])]} pieces is long enough without repeating itself. "
@@ -296,77 +276,21 @@ class Translator:
                 f"no_repeat_ngram_size={decoding.no_repeat_ngram_size}. Lower the first or raise the second."
             )
         hypotheses = [[self._hypothesis(one) for one in pool] for pool in found]
-        return self._with_attention(sources, hypotheses) if with_attention else hypotheses
+        return self._with_attention(source_ids, hypotheses) if with_attention else hypotheses
 
     def _hypothesis(self, found: Finished) -> Hypothesis:
         text = single_line(self.target_tokenizer.decode([found.token_ids])[0])
         return Hypothesis(text, found.token_ids, found.score, found.log_prob)
 
-    def _with_attention(self, sources: list[list[int]], hypotheses: list[list[Hypothesis]]) -> list[list[Hypothesis]]:
-        # The winners are decoded once more under teacher forcing, which is cheaper than to carry the weights of every
-        # hypothesis through the search.
-        source_rows = [[*ids, EOS_ID] for ids, pool in zip(sources, hypotheses, strict=True) for _ in pool]
+    def _with_attention(
+        self, source_ids: list[list[int]], hypotheses: list[list[Hypothesis]]
+    ) -> list[list[Hypothesis]]:
+        # The winners are decoded once more, which is cheaper than to carry the weights of every hypothesis through the
+        # search.
+        source_rows = [ids for ids, pool in zip(source_ids, hypotheses, strict=True) for _ in pool]
         target_rows = [[*one.token_ids, EOS_ID] for pool in hypotheses for one in pool]
-        attention: dict[int, np.ndarray] = {}
-        for numbers in _forced_batches(range(len(target_rows)), [len(row) for row in target_rows], len(target_rows)):
-            arrays, _ = _forced_arrays([source_rows[n] for n in numbers], [target_rows[n] for n in numbers])
-            for number, matrix in zip(numbers, ops.convert_to_numpy(self._attention(*arrays)), strict=True):
-                attention[number] = matrix[: len(target_rows[number]), : len(source_rows[number])]
-        rows = iter(range(len(target_rows)))
-        return [[dataclasses.replace(one, attention=attention[next(rows)]) for one in pool] for pool in hypotheses]
-
-    def _encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
-        encoded = self.model.encode(source_ids)
-        return encoded, self.model.initial_state(encoded)
-
-    def _force_labels(self, source_ids: Tensor, target_ids: Tensor, labels: Tensor) -> Tensor:
-        """Returns the log-probability (B, T) of each label."""
-        hidden, _ = self.model.teacher_force(source_ids, target_ids)
-        logits = self.model.readout.logits(hidden, self.model.target_embedding.embeddings)
-        log_probs = ops.log_softmax(ops.cast(logits, "float32"))
-        return ops.squeeze(ops.take_along_axis(log_probs, ops.expand_dims(labels, -1), axis=-1), -1)
-
-    def _force_attention(self, source_ids: Tensor, target_ids: Tensor) -> Tensor:
-        """Returns the attention weights (B, T, S) of a known target."""
-        _, weights = self.model.teacher_force(source_ids, target_ids)
-        return weights
-
-
-def check_forced_lengths(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> None:
-    """Refuses pairs that are too long to be scored: the logits of all positions of a target exist at once.
-
-    Raises:
-        InputError: A side has more than `MAX_FORCED_PIECES` pieces; the message names the first such pair.
-    """
-    for number, (source, target) in enumerate(zip(sources, targets, strict=True), start=1):
-        if max(len(source), len(target)) > MAX_FORCED_PIECES:
-            raise InputError(
-                f"pair {number:,} is too long to be scored. Rule: at most {MAX_FORCED_PIECES:,} pieces a side. "
-                f"Received: {len(source):,} and {len(target):,}. Split it into sentences, or leave it out."
-            )
-
-
-def _forced_batches(order: Iterable[int], lengths: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Yields at most `most` numbers at a time; where there are several, at most `FORCED_POSITIONS` positions."""
-    batch: list[int] = []
-    longest = 0
-    for number in order:
-        longest = max(longest, lengths[number])
-        if batch and (len(batch) == most or (len(batch) + 1) * longest > FORCED_POSITIONS):
-            yield batch
-            batch, longest = [], lengths[number]
-        batch.append(number)
-    if batch:
-        yield batch
-
-
-def _forced_arrays(
-    sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
-) -> tuple[tuple[Tensor, Tensor], np.ndarray]:
-    """Returns source and target ids (B, S), (B, T) and the labels (B, T) of rows that end with `EOS_ID`."""
-    source_ids = pad(sources, PAD_MULTIPLE)
-    target_ids = pad([[BOS_ID, *ids[:-1]] for ids in targets], PAD_MULTIPLE)
-    return (ops.convert_to_tensor(source_ids), ops.convert_to_tensor(target_ids)), pad(targets, PAD_MULTIPLE)
+        forced = iter(force(self.model, source_rows, target_rows))
+        return [[dataclasses.replace(one, attention=next(forced).attention) for one in pool] for pool in hypotheses]
 
 
 def _check_lines(lines: Sequence[str]) -> None:
@@ -374,11 +298,52 @@ def _check_lines(lines: Sequence[str]) -> None:
         raise InputError("a translator takes a list of lines. Received: one string. Put it in a list: [line].")
 
 
-def _batches(parts: Sequence[_Part], size: int) -> Iterator[list[int]]:
-    """Yields positions in `parts`, longest first: padding is least, and too large a batch fails at once."""
-    order = sorted(range(len(parts)), key=lambda number: -len(parts[number].token_ids))
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+def _search(model: Model, decoding: DecodingConfig, n_best: int) -> BeamSearch:
+    options = SearchOptions(
+        beam_size=decoding.beam_size,
+        n_best=n_best,
+        length_penalty=decoding.length_penalty,
+        coverage_penalty=decoding.coverage_penalty,
+        no_repeat_ngram_size=decoding.no_repeat_ngram_size,
+    )
+    return BeamSearch(model, options)
+
+
+def _batches(lengths: Sequence[int], size: int, workers: int) -> Iterator[list[int]]:
+    """Yields numbers, longest first: sentences of a batch end together, and too large a batch fails at once.
+
+    A batch has at most `size` of them, and at most `MAX_BATCH_PIECES` pieces unless one alone has more. There are as
+    many batches for each worker as for the others.
+    """
+    num_batches = -(-len(lengths) // (size * workers)) * workers
+    size = -(-len(lengths) // max(num_batches, 1))
+    batch: list[int] = []
+    num_pieces = 0
+    for number in sorted(range(len(lengths)), key=lambda number: -lengths[number]):
+        if batch and (len(batch) == size or num_pieces + lengths[number] > MAX_BATCH_PIECES):
+            yield batch
+            batch, num_pieces = [], 0
+        batch.append(number)
+        num_pieces += lengths[number]
+    if batch:
+        yield batch
+
+
+def _in_parallel(
+    function: Callable[[list[int]], T], batches: list[list[int]], workers: int
+) -> Iterator[tuple[list[int], T]]:
+    """Yields each batch with what the function makes of it, in order.
+
+    Each worker is a thread that computes on one core: NumPy lets go of the interpreter while it computes, and one
+    thread a batch wastes less than all threads at every product. A single batch has all the cores to itself.
+    """
+    workers = min(workers, len(batches))
+    if workers <= 1:
+        for batch in batches:
+            yield batch, function(batch)
+        return
+    with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
+        yield from zip(batches, pool.map(function, batches), strict=True)
 
 
 def _join(parts: list[tuple[str, list[Hypothesis]]]) -> list[Hypothesis]:

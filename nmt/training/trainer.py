@@ -19,9 +19,9 @@ from nmt.backend import library_name
 from nmt.config import Config, TrainingConfig
 from nmt.corpora import read_corpora
 from nmt.data.dataset import ParallelDataset, TokenizedCorpus
-from nmt.decoding.translator import Translator, check_forced_lengths
+from nmt.decoding.translator import Translator
 from nmt.evaluation import report
-from nmt.loading import build_model, load, save
+from nmt.loading import build_model, load, numpy_model, save
 from nmt.model_card import CardScore, model_card
 from nmt.run_dir import RunDirectory
 from nmt.terminal import printable
@@ -34,7 +34,7 @@ from nmt.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from nmt.training.objective import Objective
 from nmt.training.optimizers import build_optimizer
 from nmt.training.schedules import WarmupSchedule
-from nmt.training.validation import Validation, copy_weights, validate
+from nmt.training.validation import Validation, inference_weights, validate
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +87,6 @@ def train(
     keras.utils.set_random_seed(config.seed)
     training_pairs, dev_pairs, test_pairs = pairs or read_pairs(config)
     source, target = _tokenizers(config, run_dir, training_pairs)
-    check_forced_lengths(
-        source.encode([pair.source for pair in dev_pairs]), target.encode([p.target for p in dev_pairs])
-    )
     dataset = _batches(config, training_pairs, source, target)
     training_pairs.clear()
     run = _Run(config, run_dir, dataset, source, target, dev_pairs)
@@ -115,6 +112,8 @@ class _Run:
         self.config = config
         self.run_dir = run_dir
         self.dataset = dataset
+        self.source_tokenizer = source_tokenizer
+        self.target_tokenizer = target_tokenizer
         self.dev_pairs = dev_pairs
         self.progress = Progress()
         sizes = source_tokenizer.vocabulary_size, target_tokenizer.vocabulary_size
@@ -124,23 +123,22 @@ class _Run:
         self.optimizer.build(self.objective.trainable_variables)
         # TensorFlow: with XLA each length of source and target would be compiled anew.
         self.objective.compile(optimizer=self.optimizer, jit_compile=library_name() == "jax")
-        self.translator = Translator(
-            build_model(config.model, *sizes),
-            source_tokenizer,
-            target_tokenizer,
-            config.source_language,
-            config.target_language,
-            config.decoding,
-        )
+
+    def _translator(self) -> Translator:
+        """Returns the model of the moment, ready to translate."""
+        config = self.config
+        model = numpy_model(config.model, inference_weights(self.model, self.optimizer))
+        languages = config.source_language, config.target_language
+        return Translator(model, self.source_tokenizer, self.target_tokenizer, *languages, config.decoding)
 
     @property
     def _variables(self) -> list[keras.Variable]:
         return [*self.objective.variables, *self.optimizer.variables]
 
     def describe(self) -> None:
-        vocabularies = f"{self.translator.target_tokenizer.vocabulary_size:,}"
-        if self.translator.source_tokenizer is not self.translator.target_tokenizer:
-            vocabularies = f"{self.translator.source_tokenizer.vocabulary_size:,} and {vocabularies}"
+        vocabularies = f"{self.target_tokenizer.vocabulary_size:,}"
+        if self.source_tokenizer is not self.target_tokenizer:
+            vocabularies = f"{self.source_tokenizer.vocabulary_size:,} and {vocabularies}"
         logger.info(
             "model: %s parameters, vocabulary %s pieces; %s batches an epoch; %s backend",
             f"{self.model.count_params():,}",
@@ -200,12 +198,12 @@ class _Run:
         training, progress = self.config.training, self.progress
         learning_rate = float(self.optimizer.learning_rate)
         with_translations = self._is_over() or progress.epoch % training.validate_every_epochs == 0
-        copy_weights(self.model, self.translator.model, self.optimizer)
-        validation = validate(self.translator, self.dev_pairs, with_translations=with_translations)
+        translator = self._translator()
+        validation = validate(translator, self.dev_pairs, with_translations=with_translations)
         if self._is_over() and not with_translations:  # the time has ended meanwhile
-            validation = validate(self.translator, self.dev_pairs, with_translations=True)
+            validation = validate(translator, self.dev_pairs, with_translations=True)
         if validation.translations or training.metric == "loss":
-            self._judge(validation)
+            self._judge(validation, translator)
         is_over = self._is_over()
         record: dict[str, Any] = {
             "epoch": progress.epoch,
@@ -229,14 +227,14 @@ class _Run:
             logger.info("no better %s in %d validations: stopping", training.metric, progress.num_bad_validations)
         return is_over
 
-    def _judge(self, validation: Validation) -> None:
+    def _judge(self, validation: Validation, translator: Translator) -> None:
         """Keeps the model if it is the best so far; cuts the learning rate if the schedule says so."""
         training, progress = self.config.training, self.progress
         value = validation.value(training.metric)
         if progress.best_value is None or value > progress.best_value:
             progress.best_value, progress.best_epoch = value, progress.epoch
             progress.num_bad_validations = progress.num_bad_since_cut = 0
-            self._save_best([_card_score("dev", score) for score in validation.scores.values()])
+            self._save_best(translator, [_card_score("dev", score) for score in validation.scores.values()])
             return
         progress.num_bad_validations += 1
         progress.num_bad_since_cut += 1
@@ -248,7 +246,7 @@ class _Run:
             if float(scale) < before:
                 logger.info("learning rate cut to %.2e", float(self.optimizer.learning_rate))
 
-    def _save_best(self, scores: list[CardScore]) -> None:
+    def _save_best(self, translator: Translator, scores: list[CardScore]) -> None:
         card = model_card(
             name=self.run_dir.path.name,
             source_language=self.config.source_language,
@@ -258,13 +256,13 @@ class _Run:
             ],
             sizes=[
                 ("parameters", f"{self.model.count_params():,}"),
-                ("target vocabulary", f"{self.translator.target_tokenizer.vocabulary_size:,} pieces"),
+                ("target vocabulary", f"{self.target_tokenizer.vocabulary_size:,} pieces"),
                 ("epochs", str(self.progress.epoch)),
             ],
             scores=scores,
             example=self.dev_pairs[0].source,
         )
-        save(self.translator, self.run_dir.best, model=self.config.model, card=card)
+        save(translator, self.run_dir.best, model=self.config.model, card=card)
 
     def _log(self, record: dict[str, Any], validation: Validation) -> None:
         scores = "".join(f"  {score.name} {score.score:.2f}" for score in validation.scores.values())

@@ -1,7 +1,7 @@
 """What a validation measures: likelihood and translation quality of the dev corpora.
 
-The model that is measured is the one that would be saved: a float32 copy, filled with the averaged weights where such
-are kept: the training weights are never swapped. This module knows nothing of files or callbacks.
+The model that is measured is the one that would be saved: a float32 copy, of the averaged weights where such are kept;
+the training weights are never swapped. This module knows nothing of files or callbacks.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
 
 from nmt.decoding.translator import Translator
 from nmt.evaluation.metrics import MetricScore, score_corpus
@@ -60,9 +63,10 @@ def validate(translator: Translator, pairs: Sequence[SentencePair], *, with_tran
     return Validation(loss, {score.metric: score for score in scores}, translations)
 
 
-def copy_weights(model: Seq2Seq, copy: Seq2Seq, optimizer: keras.optimizers.Optimizer) -> None:
-    """Fills `copy` with the averaged weights of `model`, or its weights where no average is kept."""
+def inference_weights(model: Seq2Seq, optimizer: keras.optimizers.Optimizer) -> dict[str, NDArray[np.float32]]:
+    """Returns copies of the averaged weights of `model` by name, or of its weights where no average is kept."""
     averages = averaged_weights(optimizer)
-    targets = copy.named_weights()
-    for name, weight in model.named_weights().items():
-        targets[name].assign(averages.get(id(weight), weight))
+    return {
+        name: np.array(ops.convert_to_numpy(averages.get(id(weight), weight)), "float32")
+        for name, weight in model.named_weights().items()
+    }

@@ -155,8 +155,8 @@ class _Sizes(NamedTuple):
 
 def _sizes(path: Path) -> _Sizes:
     """Returns the sizes that a saved model was built with."""
-    from nmt.model import weight_shapes
     from nmt.model_file import find_model
+    from nmt.weight_shapes import weight_shapes
 
     saved = json.loads((find_model(path) / "config.json").read_text(encoding="utf-8"))
     model = ModelConfig(**saved["model"])

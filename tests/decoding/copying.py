@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
-from keras import ops
+import numpy as np
 
-from nmt.text.special import PAD_ID
-
-CERTAINTY = 100.0
-"""Logit of the piece to copy; the others have 0, so that the log-probability is 0 to a float32."""
-
-
-class Encoded(NamedTuple):
-    source_ids: Any  # (B, S)
-    mask: Any  # (B, S)
+from nmt.decoding.search import Candidates
+from nmt.text.special import EOS_ID
 
 
 class CopyingModel:
-    """What `Translator` and `BeamSearch` use of a `Seq2Seq`, with the source's pieces as its output, one a step."""
+    """What `Translator` wants of a model, with the source's pieces as its output, one a step and certain."""
+
+    workers = 2
 
     def __init__(self, vocabulary_size: int) -> None:
         self.vocabulary_size = vocabulary_size
+        self.weights: dict[str, Any] = {}
 
-    def named_weights(self) -> dict[str, Any]:
-        return {}
+    def encode(self, source_ids: Sequence[Sequence[int]]) -> tuple[Any, Any]:
+        """Returns the sentences, and for each the position that is read next."""
+        return source_ids, np.zeros(len(source_ids), int)
 
-    def encode(self, source_ids: Any) -> Encoded:
-        return Encoded(source_ids, ops.not_equal(source_ids, PAD_ID))
+    def advance(self, encoded: Any, state: Any, parents: Any, token_ids: Any, counts: Any) -> tuple[Any, Any, Any]:
+        positions = state[parents]
+        sentences = np.repeat(np.arange(len(counts)), counts)
+        attention = np.eye(max(map(len, encoded)), positions.max() + 1, dtype="float32").T[positions]
+        # Beyond its end a sentence has nothing but ends.
+        next_ids = [
+            [*encoded[one], *[EOS_ID] * position][position] for one, position in zip(sentences, positions, strict=True)
+        ]
+        return np.array(next_ids), positions + 1, attention
 
-    def initial_state(self, encoded: Encoded) -> Any:
-        """Returns (B,): the position that is read next."""
-        return ops.zeros_like(encoded.source_ids[:, 0])
+    def candidates(self, next_ids: Any, size: int, banned: Any = None) -> Candidates:
+        # The others are next to impossible: their logit is 100 less.
+        others = (next_ids[:, None] + np.arange(1, size)) % self.vocabulary_size
+        token_ids = np.concatenate([next_ids[:, None], others], axis=1)
+        log_probs = np.where(np.arange(size) == 0, 0.0, -100.0) * np.ones_like(token_ids, "float32")
+        log_probs = np.where(token_ids < EOS_ID, -np.inf, log_probs)
+        return Candidates(token_ids, log_probs, np.where(next_ids == EOS_ID, 0.0, -100.0))
 
-    def step(self, token_ids: Any, state: Any, encoded: Encoded) -> tuple[Any, Any, Any]:
-        num_sentences, source_length = ops.shape(encoded.source_ids)
-        attention = ops.one_hot(state, source_length)  # (B * Q, S)
-        by_sentence = ops.reshape(ops.cast(attention, "int32"), (num_sentences, -1, source_length))
-        next_ids = ops.reshape(ops.sum(by_sentence * ops.expand_dims(encoded.source_ids, 1), axis=-1), (-1,))
-        return CERTAINTY * ops.one_hot(next_ids, self.vocabulary_size), state + 1, attention
+    def label_log_probs(self, next_ids: Any, labels: Any) -> Any:
+        return np.where(labels == next_ids, 0.0, -100.0)

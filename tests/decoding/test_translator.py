@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from keras import ops
 
 from nmt.config import DecodingConfig
+from nmt.decoding.keras_model import KerasModel
+from nmt.decoding.numpy_model import NumpyModel
 from nmt.decoding.search import Finished
-from nmt.decoding.translator import EXTRA_TARGET_PIECES, Translator
+from nmt.decoding.translator import EXTRA_TARGET_PIECES, MAX_BATCH_PIECES, Translator, _batches
 from nmt.errors import InputError
 from nmt.model import Seq2Seq
 from nmt.text.special import BOS_ID, EOS_ID
@@ -60,7 +62,7 @@ def copying(tokenizer: Tokenizer) -> Translator:
 
 
 @pytest.fixture(scope="module")
-def translator(tokenizer: Tokenizer) -> Translator:
+def keras_model(tokenizer: Tokenizer) -> Seq2Seq:
     """Weights so large that every output is another, and an end of sentence so likely that most of them end."""
     size = tokenizer.vocabulary_size
     model = Seq2Seq(
@@ -73,6 +75,13 @@ def translator(tokenizer: Tokenizer) -> Translator:
         if name == "readout/output_bias":
             values[EOS_ID] += 4
         weight.assign(values)
+    return model
+
+
+@pytest.fixture(scope="module", params=["numpy", "keras"])
+def translator(request, tokenizer: Tokenizer, keras_model: Seq2Seq) -> Translator:
+    keras = KerasModel(keras_model)
+    model = keras if request.param == "keras" else NumpyModel(keras.weights, encoder_layers=1, decoder="conditional")
     return Translator(model, tokenizer, tokenizer, "en", "fr", DecodingConfig(beam_size=3))
 
 
@@ -233,6 +242,29 @@ def test_progress_adds_up(copying):
         assert calls[-1] == len(lines)
 
 
+def test_workers_change_nothing(translator):
+    lines = make_lines(30, longest=14, seed=14)
+    alone = translator.translate(lines, workers=1, batch_size=7)
+    for workers in (2, 3, 50):
+        together = translator.translate(lines, workers=workers, batch_size=7)
+        assert [one.token_ids for one in together] == [one.token_ids for one in alone]
+
+
+@pytest.mark.parametrize(("num_lines", "size", "workers"), [(0, 4, 2), (1, 4, 2), (9, 4, 2), (16, 4, 2), (9, 100, 3)])
+def test_every_worker_has_as_much_to_do(num_lines, size, workers):
+    lengths = [1 + number % 5 for number in range(num_lines)]
+    batches = list(_batches(lengths, size, workers))
+    assert sorted(number for batch in batches for number in batch) == list(range(num_lines))
+    assert [lengths[number] for batch in batches for number in batch] == sorted(lengths, reverse=True)
+    assert all(0 < len(batch) <= size for batch in batches)
+    assert max(map(len, batches), default=0) - min(map(len, batches), default=0) <= len(batches)
+
+
+def test_a_batch_has_a_bounded_number_of_pieces():
+    lengths = [MAX_BATCH_PIECES + 1, MAX_BATCH_PIECES, 7, MAX_BATCH_PIECES // 2, MAX_BATCH_PIECES // 2 - 7, 1]
+    assert list(_batches(lengths, 100, 1)) == [[0], [1], [3, 4, 2], [5]]
+
+
 # Arguments
 
 
@@ -300,7 +332,7 @@ def stepped_attention(model, source_ids: list[int], target_ids: tuple[int, ...])
     return np.array(rows)
 
 
-def test_scores_and_attention_of_hypotheses(translator, tokenizer):
+def test_scores_and_attention_of_hypotheses(translator, keras_model, tokenizer):
     lines = make_lines(4, seed=5)
     pools = translator.translate_n_best(lines, n_best=3, with_attention=True)
     assert len({one.text for pool in pools for one in pool}) > len(lines)
@@ -309,12 +341,12 @@ def test_scores_and_attention_of_hypotheses(translator, tokenizer):
         assert len({one.token_ids for one in pool}) == len(pool) == 3
         assert [one.score for one in pool] == sorted((one.score for one in pool), reverse=True)
         for one in pool:
-            assert one.log_prob == pytest.approx(forced_log_prob(translator.model, source_ids, one.token_ids), abs=1e-3)
+            assert one.log_prob == pytest.approx(forced_log_prob(keras_model, source_ids, one.token_ids), abs=1e-3)
             assert one.score == pytest.approx(one.log_prob / ((5 + len(one.token_ids) + 1) / 6))
             pieces = translator.target_pieces(one), translator.source_pieces(line)
             assert one.attention.shape == tuple(map(len, pieces))
             np.testing.assert_allclose(one.attention.sum(axis=1), 1, atol=1e-5)
-            expected = stepped_attention(translator.model, source_ids, one.token_ids)
+            expected = stepped_attention(keras_model, source_ids, one.token_ids)
             np.testing.assert_allclose(one.attention, expected, atol=1e-4)
 
 
@@ -329,14 +361,14 @@ def test_attention_is_left_out_unless_asked_for(translator):
     assert translator.translate(["the dog"])[0].attention is None
 
 
-def test_score_is_the_log_probability(translator, tokenizer):
+def test_score_is_the_log_probability(translator, keras_model, tokenizer):
     sources, targets = make_lines(10, seed=6), make_lines(10, longest=20, seed=7)
     sources[4], targets[6] = "", ""
     scores = translator.score(sources, targets, batch_size=4)
     for source, target, score in zip(sources, targets, scores, strict=True):
         source_ids, target_ids = tokenizer.encode([source, target])
         assert score.num_pieces == len(target_ids) + 1
-        expected = forced_log_prob(translator.model, source_ids, tuple(target_ids))
+        expected = forced_log_prob(keras_model, source_ids, tuple(target_ids))
         assert score.log_prob == pytest.approx(expected, abs=1e-3)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.flops import Work, decoding_work, training_work
 from nmt.config import ModelConfig
-from nmt.model import weight_shapes
+from nmt.weight_shapes import weight_shapes
 
 VOCABULARY = 11
 

@@ -6,14 +6,13 @@ all that came before, and a hypothesis which is given another's state is found o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from keras import ops
 
-from nmt.decoding.search import BeamSearch, Finished, SearchOptions, Source
+from nmt.decoding.search import BeamSearch, Candidates, Finished, SearchOptions
 from nmt.text.special import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 NEVER = {PAD_ID, UNK_ID, BOS_ID}
@@ -30,6 +29,9 @@ class Sentence:
     max_length: int
     min_length: int = 1
 
+    def __len__(self) -> int:
+        return self.source_length
+
 
 class Hypothesis(NamedTuple):
     tokens: tuple[int, ...]
@@ -39,7 +41,7 @@ class Hypothesis(NamedTuple):
 
 
 class Automaton:
-    """A language model of `NUM_STATES` states, and as a step function of a search the same with tensors."""
+    """A language model of `NUM_STATES` states, as a search wants it."""
 
     def __init__(self, rng: np.random.Generator, vocabulary_size: int = 8, source_length: int = 3) -> None:
         self.logits = rng.normal(scale=2, size=(NUM_STATES, vocabulary_size)).astype("float32")
@@ -60,14 +62,17 @@ class Automaton:
             for shortest, longest in limits
         ]
 
-    def step(self, token_ids: Any, state: Any, bias: Any) -> tuple[Any, Any, Any]:
-        """The step function: one state a hypothesis, one bias a sentence."""
-        state = (5 * state + token_ids) % NUM_STATES
-        logits = ops.take(ops.convert_to_tensor(self.logits), state, axis=0)
-        num_sentences, vocabulary_size = bias.shape
-        logits = ops.reshape(logits, (num_sentences, -1, vocabulary_size)) + ops.expand_dims(bias, 1)
-        attention = ops.take(ops.convert_to_tensor(self.attention), state, axis=0)
-        return ops.reshape(logits, (-1, vocabulary_size)), state, attention
+    def encode(self, sentences: Any) -> tuple[Any, Any]:
+        """Takes `Sentence`s for source ids: their automaton's first states, and what is added to their logits."""
+        return np.stack([one.bias for one in sentences]), np.array([one.state for one in sentences])
+
+    def advance(self, bias: Any, state: Any, parents: Any, token_ids: Any, counts: Any) -> tuple[Any, Any, Any]:
+        state = (5 * state[parents] + token_ids) % NUM_STATES
+        logits = self.logits[state] + np.repeat(bias, counts, axis=0)
+        return log_softmax(logits), state, self.attention[state]
+
+    def candidates(self, log_probs: Any, size: int, banned: Any = None) -> Candidates:
+        return best(log_probs, size, banned)
 
     def extensions(
         self, hypothesis: Hypothesis, sentence: Sentence, ngram_size: int
@@ -153,22 +158,22 @@ def search_greedily(model: Automaton, sentence: Sentence, options: SearchOptions
     return []
 
 
-def source_of(sentences: list[Sentence], source_length: int) -> tuple[Any, Source]:
-    """Returns the first states and the source of a batch, as a search takes them."""
-
-    def column(name: str) -> Any:
-        return ops.convert_to_tensor(np.array([getattr(one, name) for one in sentences], "int32"))
-
-    mask = np.arange(source_length) < np.array([[one.source_length] for one in sentences])
-    bias = ops.convert_to_tensor(np.stack([one.bias for one in sentences]))
-    return column("state"), Source(bias, ops.convert_to_tensor(mask), column("min_length"), column("max_length"))
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    highest = logits.max(axis=-1, keepdims=True)
+    return logits - highest - np.log(np.exp(logits - highest).sum(axis=-1, keepdims=True))
 
 
-def run(
-    model: Automaton,
-    sentences: list[Sentence],
-    options: SearchOptions,
-    compile_step: Callable[..., Any] = lambda function: function,
-) -> list[list[Finished]]:
+def best(log_probs: np.ndarray, size: int, banned: Any) -> Candidates:
+    """Returns the candidates of a table of log-probabilities (N, V), by sorting."""
+    allowed = log_probs.copy()
+    allowed[:, list(NEVER)] = -np.inf
+    if banned is not None:
+        allowed[banned.rows, banned.token_ids] = -np.inf
+    token_ids = np.argsort(-allowed, axis=1, kind="stable")[:, :size]
+    return Candidates(token_ids, np.take_along_axis(allowed, token_ids, axis=1), log_probs[:, EOS_ID])
+
+
+def run(model: Automaton, sentences: list[Sentence], options: SearchOptions) -> list[list[Finished]]:
     """Runs the search under test."""
-    return BeamSearch(model.step, options, compile_step)(*source_of(sentences, model.attention.shape[1]))
+    limits = (np.array([getattr(one, name) for one in sentences]) for name in ("min_length", "max_length"))
+    return BeamSearch(model, options)(sentences, *limits)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 
-import keras
 import numpy as np
 import pytest
 import sacrebleu
 from keras import ops
 
 from nmt.config import DecodingConfig
+from nmt.decoding.numpy_model import NumpyModel
 from nmt.decoding.translator import Translator
 from nmt.evaluation.metrics import MetricScore
 from nmt.model import Seq2Seq
 from nmt.text.corpus import SentencePair
 from nmt.text.special import BOS_ID, EOS_ID
 from nmt.training.optimizers import averaged_weights, build_optimizer
-from nmt.training.validation import Validation, copy_weights, validate
+from nmt.training.validation import Validation, inference_weights, validate
 from tests.gradients import as_array
 
 VOCABULARY_SIZE = 12
@@ -59,10 +59,17 @@ def make_model(dtype="float32"):
 
 
 @pytest.fixture(scope="module")
-def translator():
+def model():
+    return make_model()
+
+
+@pytest.fixture(scope="module")
+def translator(model):
     tokenizer = WordTokenizer()
     options = DecodingConfig(beam_size=2, batch_size=3, max_length_ratio=1.0)
-    return Translator(make_model(), tokenizer, tokenizer, "aa", "bb", options)
+    weights = {name: as_array(weight.value) for name, weight in model.named_weights().items()}
+    decoding = NumpyModel(weights, encoder_layers=1, decoder="conditional")
+    return Translator(decoding, tokenizer, tokenizer, "aa", "bb", options)
 
 
 def log_likelihood(model, pair):
@@ -74,11 +81,11 @@ def log_likelihood(model, pair):
     return sum(log_probs[position, piece] for position, piece in enumerate([*target, EOS_ID]))
 
 
-def test_loss_is_the_mean_over_tokens(translator):
+def test_loss_is_the_mean_over_tokens(translator, model):
     """Over all tokens of the corpus, so a long sentence weighs more; without dropout or label smoothing."""
     found = validate(translator, PAIRS, with_translations=False)
     num_tokens = sum(len(pair.target.split()) + 1 for pair in PAIRS)
-    expected = -sum(log_likelihood(translator.model, pair) for pair in PAIRS) / num_tokens
+    expected = -sum(log_likelihood(model, pair) for pair in PAIRS) / num_tokens
     assert found.loss == pytest.approx(expected, rel=1e-5)
     assert found.perplexity == pytest.approx(math.exp(expected), rel=1e-5)
     assert (found.scores, found.translations) == ({}, [])
@@ -119,34 +126,40 @@ def trained(model, ema_decay, rng):
     return optimizer
 
 
-def test_copy_takes_the_weights(rng):
-    model, copy = make_model(), make_model()
-    copy_weights(model, copy, trained(model, None, rng))
+def test_the_weights_are_taken(rng):
+    model = make_model()
+    taken = inference_weights(model, trained(model, None, rng))
     for name, weight in model.named_weights().items():
-        np.testing.assert_array_equal(as_array(copy.named_weights()[name].value), as_array(weight.value), err_msg=name)
+        np.testing.assert_array_equal(taken[name], as_array(weight.value), err_msg=name)
 
 
-def test_copy_takes_the_averages_where_such_are_kept(rng):
+def test_the_averages_are_taken_where_such_are_kept(rng):
     """And the weights in training stay as they are."""
-    model, copy = make_model(), make_model()
+    model = make_model()
     optimizer = trained(model, 0.9, rng)
     weights = model.named_weights()
     before = {name: as_array(weight.value) for name, weight in weights.items()}
-    copy_weights(model, copy, optimizer)
+    taken = inference_weights(model, optimizer)
     averages = averaged_weights(optimizer)
     for name, weight in weights.items():
-        average = as_array(averages[id(weight)].value)
-        np.testing.assert_array_equal(as_array(copy.named_weights()[name].value), average, err_msg=name)
+        np.testing.assert_array_equal(taken[name], as_array(averages[id(weight)].value), err_msg=name)
         np.testing.assert_array_equal(as_array(weight.value), before[name], err_msg=name)
-        assert not np.array_equal(average, before[name]), name
+        assert not np.array_equal(taken[name], before[name]), name
 
 
-def test_copy_of_a_model_in_mixed_precision_is_exact(rng):
-    """Its weights are float32; only its arithmetic is not."""
-    model, copy = make_model("mixed_bfloat16"), make_model()
-    copy_weights(model, copy, trained(model, None, rng))
+def test_what_is_taken_is_a_copy(rng):
+    model = make_model()
+    taken = inference_weights(model, trained(model, None, rng))
     for name, weight in model.named_weights().items():
-        assert copy.named_weights()[name].dtype == "float32"
-        np.testing.assert_array_equal(as_array(copy.named_weights()[name].value), as_array(weight.value), err_msg=name)
-    inputs = {"source_ids": np.array([[4, 5, EOS_ID]]), "target_ids": np.array([[BOS_ID, 6, 7]])}
-    assert keras.backend.standardize_dtype(copy(inputs).dtype) == "float32"
+        before = taken[name].copy()
+        weight.assign(weight + 1.0)
+        np.testing.assert_array_equal(taken[name], before, err_msg=name)
+
+
+def test_weights_of_a_model_in_mixed_precision_are_exact(rng):
+    """They are float32; only its arithmetic is not."""
+    model = make_model("mixed_bfloat16")
+    taken = inference_weights(model, trained(model, None, rng))
+    for name, weight in model.named_weights().items():
+        assert taken[name].dtype == np.float32
+        np.testing.assert_array_equal(taken[name], as_array(weight.value), err_msg=name)

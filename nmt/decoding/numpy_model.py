@@ -1,0 +1,310 @@
+"""The model's forward pass in NumPy: what translates on a CPU, without Keras.
+
+`nmt.model.Seq2Seq` is the reference, and what trains; this is the same arithmetic, arranged for decoding. It is here
+because it was measured: two cores, beam 5, 1,000 sentences of Multi30k, 4.8 million parameters, against the same search
+with `keras.ops` on TensorFlow (docs/performance.md has the figures): several times the sentences a second, a fifth of
+the memory, and a start within half a second, because nothing has to be imported, traced or compiled.
+
+Nothing is padded. Sentences lie end to end in one array, and a step is taken for the hypotheses that live, however many
+each sentence has. What depends on the source alone is multiplied once a sentence: the memory is projected into the
+attention's space, the gates' and the readout's, so that a step's context is already in the two latter.
+
+Shape letters: B sentences, S source length, N hypotheses, E embedding width, M memory width, H decoder units,
+A attention units, V vocabulary size, P vocabulary with its padding, C candidates.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmt.decoding.search import Banned, Candidates
+from nmt.text.special import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+
+Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
+
+NEVER_EMITTED = [PAD_ID, UNK_ID, BOS_ID]
+
+ROWS_PER_BLOCK = 64
+"""Rows whose logits exist at a time: few enough for a core's cache, enough for a product at full speed."""
+
+FOLDS = 16
+"""Logits of a row among which the greatest is found first; the padded vocabulary is a multiple of this."""
+
+
+class _Cell:
+    """Weights of a GRU cell, and its step; see `nmt.layers.cells.GRUCell`."""
+
+    def __init__(self, weights: Mapping[str, Floats], name: str, reset_after: bool) -> None:
+        self.recurrent_kernel = weights[f"{name}/recurrent_kernel"]
+        self.bias = weights[f"{name}/bias"]
+        self.candidate_bias = weights[f"{name}/candidate_bias"] if reset_after else None
+        self.units = self.recurrent_kernel.shape[0]
+
+    def step(self, projected: Floats, state: Floats, recurrent: Floats | None = None) -> Floats:
+        """Returns the next state (N, H) from `W x + b` (N, 3H) and, where the caller has it, `U h` (N, 3H or more)."""
+        split = 2 * self.units
+        if self.candidate_bias is None:
+            gates = _sigmoid(projected[:, :split] + state @ self.recurrent_kernel[:, :split])
+            candidate = (gates[:, self.units :] * state) @ self.recurrent_kernel[:, split:]
+        else:
+            if recurrent is None:
+                recurrent = state @ self.recurrent_kernel
+            gates = _sigmoid(projected[:, :split] + recurrent[:, :split])
+            candidate = recurrent[:, split : split + self.units] + self.candidate_bias
+            candidate *= gates[:, self.units :]
+        candidate += projected[:, split:]
+        np.tanh(candidate, out=candidate)
+        return candidate + gates[:, : self.units] * (state - candidate)
+
+
+class Encoded(NamedTuple):
+    """What decoding needs of each sentence of a batch."""
+
+    keys: list[Floats]
+    """(S, A) each."""
+    projected: list[Floats]
+    """(S, 3H + E) each, the memory in the space of the gates and in that of the readout."""
+
+
+class State(NamedTuple):
+    """What a step hands to the next; rows are hypotheses, those of a sentence together."""
+
+    hidden: Floats
+    """(N, H)."""
+    context: Floats
+    """(N, 3H), the previous context in the gates' space, for input feeding."""
+
+
+class NumpyModel:
+    """A trained model, ready to decode.
+
+    Args:
+        weights: Weights by name, as in a model file (`nmt.model.weight_shapes`), float32.
+        encoder_layers: Bidirectional layers.
+        decoder: "conditional" or "input_feeding", see `nmt.layers.decoder.Decoder`.
+        reset_after: Variant of the GRU, see `nmt.layers.cells.GRUCell`.
+    """
+
+    def __init__(
+        self, weights: Mapping[str, Floats], *, encoder_layers: int, decoder: str, reset_after: bool = True
+    ) -> None:
+        self.weights = weights
+        # NumPy lets go of the interpreter while it computes, and a thread a batch wastes less than all threads at every
+        # product: on two cores, a thread each took 0.5 of the time of one (docs/performance.md).
+        self.workers = _available_cores()
+        self.target_embedding = weights["target_embedding/embeddings"]
+        self.source_embedding = weights.get("source_embedding/embeddings", self.target_embedding)
+        self.encoder_cells = [
+            [
+                (_Cell(weights, name, reset_after), weights[f"{name}/kernel"])
+                for name in (f"encoder/layer_{layer}_{direction}/cell" for direction in ("forward", "backward"))
+            ]
+            for layer in range(encoder_layers)
+        ]
+        self.bridge = weights["bridge/dense/kernel"], weights["bridge/dense/bias"]
+        self.is_conditional = decoder == "conditional"
+        self.cell = _Cell(weights, "decoder/cell", reset_after)
+        self.energy_vector = weights["decoder/attention/energy_vector"][:, 0].copy()
+        self.query_kernel = weights["decoder/attention/query_kernel"]
+        if self.is_conditional:
+            self.context_cell = _Cell(weights, "decoder/context_cell", reset_after)
+            # The state that attends is also the second cell's previous state: one product serves both.
+            self.query_kernel = _columns(self.context_cell.recurrent_kernel, self.query_kernel)
+            context_kernel = weights["decoder/context_cell/kernel"]
+        else:
+            context_kernel = weights["decoder/context_projection/kernel"]
+        self.embedding_kernel = _columns(weights["decoder/cell/kernel"], weights["readout/embedding_kernel"])
+        self.embedding_bias = np.concatenate([self.cell.bias, weights["readout/bias"]])
+        self.memory_kernel = _columns(
+            weights["decoder/attention/memory_kernel"], context_kernel, weights["readout/context_kernel"]
+        )
+        self.key_bias = weights["decoder/attention/bias"]
+        self.state_kernel = weights["readout/state_kernel"]
+        # Columns that pad the vocabulary are never the greatest and add nothing to a sum of exponentials.
+        output = weights.get("readout/output_matrix", self.target_embedding)
+        padded = -(-len(output) // FOLDS) * FOLDS
+        self.output_matrix = np.zeros((output.shape[1], padded), "float32")
+        self.output_matrix[:, : len(output)] = output.T
+        self.output_bias = np.full(padded, -np.inf, "float32")
+        self.output_bias[: len(output)] = weights["readout/output_bias"]
+
+    def encode(self, source_ids: Sequence[Sequence[int]]) -> tuple[Encoded, State]:
+        """Reads sentences that end with `EOS_ID`; returns what decoding needs, and one state a sentence."""
+        lengths = np.array([len(ids) for ids in source_ids])
+        order = np.argsort(-lengths, kind="stable")
+        lengths = lengths[order]
+        # Time-major, longest sentence first: at each position the sentences that have it are the first rows.
+        starts = np.concatenate([[0], np.cumsum([int((lengths > t).sum()) for t in range(lengths[0])])])
+        flat = [source_ids[row][t] for t in range(lengths[0]) for row in order[: starts[t + 1] - starts[t]]]
+        memory = self.source_embedding[flat]
+        for depth, cells in enumerate(self.encoder_cells):
+            states = _columns(
+                *(
+                    _run(cell, memory @ kernel + cell.bias, starts, reverse)
+                    for reverse, (cell, kernel) in enumerate(cells)
+                )
+            )
+            memory = states if depth == 0 else memory + states
+        rows = [np.empty(0, np.intp)] * len(order)
+        for rank, sentence in enumerate(order):
+            rows[sentence] = starts[: lengths[rank]] + rank
+        summary = np.stack([memory[of_sentence].mean(axis=0) for of_sentence in rows])
+        hidden = np.tanh(summary @ self.bridge[0] + self.bridge[1])
+        projected = memory @ self.memory_kernel
+        split = len(self.key_bias)
+        keys = projected[:, :split] + self.key_bias
+        encoded = Encoded([keys[one] for one in rows], [projected[one, split:] for one in rows])
+        return encoded, State(hidden, np.zeros((len(rows), 3 * self.cell.units), "float32"))
+
+    def advance(
+        self, encoded: Encoded, state: State, parents: Integers, token_ids: Integers, counts: Sequence[int]
+    ) -> tuple[Floats, State, Floats]:
+        """Decodes one position of every hypothesis.
+
+        Args:
+            encoded: The source.
+            state: The state before.
+            parents: (N,), which row of `state` each hypothesis goes on from.
+            token_ids: (N,), the last token of each hypothesis.
+            counts: For each sentence, how many of the hypotheses are its own; they stand in the order of sentences.
+
+        Returns:
+            Readout vectors (N, E), the state after, and attention weights (N, S), S that of the longest sentence.
+        """
+        units = self.cell.units
+        # Hypotheses of a batch share many of their last tokens.
+        distinct, which = np.unique(token_ids, return_inverse=True)
+        embedded = (self.target_embedding[distinct] @ self.embedding_kernel + self.embedding_bias)[which]
+        before = state.hidden[parents]
+        if self.is_conditional:
+            middle = self.cell.step(embedded[:, : 3 * units], before)
+            products = middle @ self.query_kernel
+            weights, context = self._attend(products[:, 3 * units :], encoded, counts)
+            hidden = self.context_cell.step(context[:, : 3 * units] + self.context_cell.bias, middle, products)
+        else:
+            hidden = self.cell.step(embedded[:, : 3 * units] + state.context[parents], before)
+            weights, context = self._attend(hidden @ self.query_kernel, encoded, counts)
+        readout = hidden @ self.state_kernel
+        readout += embedded[:, 3 * units :]
+        readout += context[:, 3 * units :]
+        return np.tanh(readout, out=readout), State(hidden, context[:, : 3 * units]), weights
+
+    def _attend(self, queries: Floats, encoded: Encoded, counts: Sequence[int]) -> tuple[Floats, Floats]:
+        weights = np.zeros((len(queries), max(map(len, encoded.keys))), "float32")
+        contexts = np.empty((len(queries), encoded.projected[0].shape[1]), "float32")
+        end = 0
+        for keys, projected, count in zip(encoded.keys, encoded.projected, counts, strict=True):
+            if not count:
+                continue
+            start, end = end, end + count
+            energy = np.tanh(keys + queries[start:end, None]) @ self.energy_vector  # (count, S)
+            energy -= energy.max(axis=1, keepdims=True)
+            np.exp(energy, out=energy)
+            energy /= energy.sum(axis=1, keepdims=True)
+            weights[start:end, : len(keys)] = energy
+            np.matmul(energy, projected, out=contexts[start:end])
+        return weights, contexts
+
+    def candidates(self, readout: Floats, size: int, banned: Banned | None = None) -> Candidates:
+        """Returns the most probable next tokens of each hypothesis, in no order.
+
+        Args:
+            readout: (N, E), from `advance`.
+            size: How many, C; fewer where the vocabulary has fewer.
+            banned: Tokens of single hypotheses that may not come next.
+        """
+        num_rows = len(readout)
+        size = min(size, len(self.output_bias))
+        best = Candidates(
+            np.empty((num_rows, size), np.intp), np.empty((num_rows, size), "float32"), np.empty(num_rows, "float32")
+        )
+        for rows, logits in self._logit_blocks(readout):
+            never = logits[:, NEVER_EMITTED]
+            logits[:, NEVER_EMITTED] = -np.inf
+            column_maxima = _fold(logits)
+            highest = np.maximum(column_maxima.max(axis=1), never.max(axis=1))[:, None]
+            # (1) the normalizer, over all tokens: one that may not be emitted keeps its probability.
+            total = np.exp(logits - highest).sum(axis=1) + np.exp(never - highest).sum(axis=1)
+            normalizer = np.log(total) + highest[:, 0]
+            if banned is not None:
+                here = (banned.rows >= rows.start) & (banned.rows < rows.stop)
+                logits[banned.rows[here] - rows.start, banned.token_ids[here]] = -np.inf
+                column_maxima = _fold(logits)
+            # (2) the C greatest are in the C columns with the greatest maxima.
+            columns = _greatest(column_maxima, size)
+            token_ids = (columns[:, :, None] + column_maxima.shape[1] * np.arange(FOLDS)).reshape(len(logits), -1)
+            values = np.take_along_axis(logits, token_ids, axis=1)
+            chosen = _greatest(values, size)
+            best.token_ids[rows] = np.take_along_axis(token_ids, chosen, axis=1)
+            best.log_probs[rows] = np.take_along_axis(values, chosen, axis=1) - normalizer[:, None]
+            best.eos_log_probs[rows] = logits[:, EOS_ID] - normalizer
+        return best
+
+    def label_log_probs(self, readout: Floats, labels: Integers) -> Floats:
+        """Returns the log-probability (N,) of each label (N,)."""
+        found = np.empty(len(readout), "float32")
+        for rows, logits in self._logit_blocks(readout):
+            highest = logits.max(axis=1)
+            normalizer = np.log(np.exp(logits - highest[:, None]).sum(axis=1)) + highest
+            found[rows] = logits[np.arange(len(logits)), labels[rows]] - normalizer
+        return found
+
+    def _logit_blocks(self, readout: Floats) -> Iterator[tuple[slice, Floats]]:
+        """Yields logits (n, P) of some rows at a time, in an array that is used again for the next."""
+        buffer = np.empty((min(ROWS_PER_BLOCK, len(readout)), len(self.output_bias)), "float32")
+        for start in range(0, len(readout), ROWS_PER_BLOCK):
+            rows = slice(start, min(start + ROWS_PER_BLOCK, len(readout)))
+            logits = np.matmul(readout[rows], self.output_matrix, out=buffer[: rows.stop - start])
+            logits += self.output_bias
+            yield rows, logits
+
+
+def _available_cores() -> int:
+    """Returns how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _run(cell: _Cell, projected: Floats, starts: Integers, reverse: int) -> Floats:
+    """Runs a cell over packed sentences: the rows of position t are `starts[t] : starts[t + 1]`, longest first."""
+    states = np.empty((len(projected), cell.units), "float32")
+    state = np.zeros((int(starts[1]), cell.units), "float32")
+    positions = range(len(starts) - 1)
+    for t in reversed(positions) if reverse else positions:
+        rows = slice(int(starts[t]), int(starts[t + 1]))
+        here = slice(0, rows.stop - rows.start)
+        state[here] = states[rows] = cell.step(projected[rows], state[here])
+    return states
+
+
+def _columns(*arrays: Floats) -> Floats:
+    return np.concatenate(arrays, axis=1)
+
+
+def _sigmoid(x: Floats) -> Floats:
+    # NumPy's tanh is the quickest of its exponential functions, and never overflows.
+    x *= 0.5
+    np.tanh(x, out=x)
+    x += 1.0
+    x *= 0.5
+    return x
+
+
+def _fold(logits: Floats) -> Floats:
+    """Returns the maxima (n, P / FOLDS) of every P / FOLDS-th logit: column j is that of j, j + P / FOLDS and so on."""
+    for _ in range(FOLDS.bit_length() - 1):
+        half = logits.shape[1] // 2
+        logits = np.maximum(logits[:, :half], logits[:, half:])
+    return logits
+
+
+def _greatest(values: Floats, size: int) -> Integers:
+    """Returns where the `size` greatest values of each row are, in no order; all of them where there are fewer."""
+    if size >= values.shape[1]:
+        return np.broadcast_to(np.arange(values.shape[1]), values.shape)
+    return np.argpartition(values, values.shape[1] - size, axis=1)[:, -size:]

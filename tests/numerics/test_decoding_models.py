@@ -1,0 +1,159 @@
+"""The two models that decode, in NumPy and in `keras.ops`, against the model's own step and its logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from keras import ops
+
+from nmt.decoding.forced import force
+from nmt.decoding.keras_model import KerasModel
+from nmt.decoding.numpy_model import FOLDS, NumpyModel
+from nmt.decoding.search import Banned, BeamSearch, SearchOptions
+from nmt.text.special import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from tests.gradients import as_array
+from tests.numerics.tiny import ARCHITECTURES, VOCABULARY, tiny_model
+
+SOURCES = [[5, 6, 7, 4, 9, EOS_ID], [4, EOS_ID], [10, 5, 8, EOS_ID], [EOS_ID]]
+COUNTS = [2, 0, 3, 1]
+"""Hypotheses of each sentence in the second step: none, one, several."""
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def seq2seq(request, rng):
+    return tiny_model(rng, **ARCHITECTURES[request.param])
+
+
+@pytest.fixture(params=["numpy", "keras"])
+def model(request, seq2seq):
+    return KerasModel(seq2seq) if request.param == "keras" else numpy_model_of(seq2seq)
+
+
+def numpy_model_of(seq2seq) -> NumpyModel:
+    config = seq2seq.get_config()
+    weights = {name: as_array(weight) for name, weight in seq2seq.named_weights().items()}
+    names = ("encoder_layers", "decoder", "reset_after")
+    return NumpyModel(weights, **{name: config[name] for name in names})
+
+
+def stepped(seq2seq, source: list[int], tokens: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Log-probabilities (V,) after the tokens, and the attention of the last step: one sentence, one step a time."""
+    encoded = seq2seq.encode(ops.convert_to_tensor(np.array([source])))
+    state = seq2seq.initial_state(encoded)
+    for token in tokens:
+        logits, state, attention = seq2seq.step(ops.convert_to_tensor([token]), state, encoded)
+    return log_softmax(as_array(logits)[0]), as_array(attention)[0]
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    logits = logits.astype("float64")
+    return logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
+
+
+def everything(model: Any, readout: Any) -> np.ndarray:
+    """The log-probabilities (N, V) of all tokens but those that are never emitted, which are -inf."""
+    found = model.candidates(readout, 10_000)
+    table = np.full((len(found.token_ids), VOCABULARY), -np.inf)
+    for row, (token_ids, log_probs) in enumerate(zip(found.token_ids, found.log_probs, strict=True)):
+        real = log_probs > -np.inf
+        assert len(set(token_ids[real])) == real.sum()
+        table[row, token_ids[real]] = log_probs[real]
+    return table
+
+
+def two_steps(model: Any) -> tuple[Any, np.ndarray, list[tuple[list[int], list[int]]]]:
+    """Takes two steps, the second of several hypotheses; returns readout, attention and what each has read."""
+    encoded, state = model.encode(SOURCES)
+    _, state, _ = model.advance(encoded, state, np.arange(4), np.full(4, BOS_ID), [1] * 4)
+    parents = np.repeat(np.arange(4), COUNTS)
+    tokens = np.array([4, 9, 10, 4, 5, 7])
+    readout, _, attention = model.advance(encoded, state, parents, tokens, COUNTS)
+    return readout, attention, [(SOURCES[p], [BOS_ID, int(t)]) for p, t in zip(parents, tokens, strict=True)]
+
+
+def test_a_step_is_the_models_own(model, seq2seq):
+    readout, attention, read = two_steps(model)
+    found = everything(model, readout)
+    eos_log_probs = model.candidates(readout, 1).eos_log_probs
+    for row, (source, tokens) in enumerate(read):
+        log_probs, weights = stepped(seq2seq, source, tokens)
+        np.testing.assert_allclose(eos_log_probs[row], log_probs[EOS_ID], atol=2e-5)
+        log_probs[[PAD_ID, UNK_ID, BOS_ID]] = -np.inf
+        np.testing.assert_allclose(found[row], log_probs, atol=2e-5)
+        np.testing.assert_allclose(attention[row, : len(source)], weights, atol=2e-5)
+        assert not attention[row, len(source) :].any()
+
+
+def test_candidates_are_the_greatest(model):
+    readout, _, _ = two_steps(model)
+    table = everything(model, readout)
+    for size in range(1, VOCABULARY):
+        found = model.candidates(readout, size)
+        assert found.token_ids.shape[1] >= size
+        for row, log_probs in enumerate(found.log_probs):
+            np.testing.assert_allclose(np.sort(log_probs)[::-1][:size], np.sort(table[row])[::-1][:size], atol=1e-6)
+
+
+def test_banned_tokens_are_no_candidates_and_keep_their_probability(model):
+    readout, _, _ = two_steps(model)
+    banned = Banned(np.array([0, 0, 2, 5]), np.array([4, 9, 5, EOS_ID]))
+    table = everything(model, readout)
+    table[banned.rows, banned.token_ids] = -np.inf
+    found = model.candidates(readout, VOCABULARY, banned)
+    for row, (token_ids, log_probs) in enumerate(zip(found.token_ids, found.log_probs, strict=True)):
+        real = log_probs > -np.inf
+        assert set(token_ids[real]) == set(np.flatnonzero(table[row] > -np.inf))
+        np.testing.assert_allclose(log_probs[real], table[row, token_ids[real]], atol=1e-6)
+
+
+def test_forced_decoding_is_teacher_forcing(model, seq2seq):
+    targets = [[4, 5, EOS_ID], [EOS_ID], [10, 9, 8, 7, EOS_ID], [6, EOS_ID]]
+    for source, target, forced in zip(SOURCES, targets, force(model, SOURCES, targets), strict=True):
+        inputs = {"source_ids": np.array([source]), "target_ids": np.array([[BOS_ID, *target[:-1]]])}
+        logits = as_array(seq2seq(inputs))[0]
+        expected = [log_softmax(row)[token] for row, token in zip(logits, target, strict=True)]
+        np.testing.assert_allclose(forced.log_probs, expected, atol=2e-5)
+        for position in range(len(target)):
+            _, weights = stepped(seq2seq, source, [BOS_ID, *target[:position]])
+            np.testing.assert_allclose(forced.attention[position], weights, atol=2e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"coverage_penalty": 0.3}, {"no_repeat_ngram_size": 1}, {"beam_size": 1}])
+def test_both_find_the_same(options, seq2seq):
+    search_options = SearchOptions(**({"beam_size": 3} | options))
+    limits = np.array([1, 2, 3, 1]), np.array([8, 5, 9, 4])
+    in_numpy, in_keras = (
+        BeamSearch(model, search_options)(SOURCES, *limits) for model in (numpy_model_of(seq2seq), KerasModel(seq2seq))
+    )
+    for pool, other in zip(in_numpy, in_keras, strict=True):
+        assert [one.token_ids for one in pool] == [one.token_ids for one in other]
+        assert [one.score for one in pool] == pytest.approx([one.score for one in other], abs=1e-4)
+
+
+@pytest.mark.parametrize("vocabulary_size", [FOLDS - 1, FOLDS, 10 * FOLDS + 1, 500])
+def test_a_vocabulary_of_any_size(vocabulary_size, rng):
+    seq2seq = tiny_model(rng, source_vocabulary_size=vocabulary_size, target_vocabulary_size=vocabulary_size)
+    model = numpy_model_of(seq2seq)
+    readout = rng.normal(size=(130, 3)).astype("float32")  # more rows than a block
+    logits = as_array(seq2seq.readout.logits(ops.convert_to_tensor(readout), seq2seq.target_embedding.embeddings))
+    for size in (1, 4, 40):
+        found = model.candidates(readout, size)
+        for row in range(len(readout)):
+            log_probs = log_softmax(logits[row])
+            log_probs[[PAD_ID, UNK_ID, BOS_ID]] = -np.inf
+            expected = np.sort(log_probs)[::-1][:size]
+            np.testing.assert_allclose(np.sort(found.log_probs[row])[::-1][: len(expected)], expected, atol=1e-4)
+            real = found.log_probs[row] > -np.inf
+            np.testing.assert_allclose(found.log_probs[row][real], log_probs[found.token_ids[row][real]], atol=1e-4)
+    labels = rng.integers(vocabulary_size, size=len(readout))
+    expected = [log_softmax(row)[label] for row, label in zip(logits, labels, strict=True)]
+    np.testing.assert_allclose(model.label_log_probs(readout, labels), expected, atol=1e-4)
+
+
+def test_extreme_logits_give_no_nan(rng):
+    model = numpy_model_of(tiny_model(rng))
+    found = model.candidates(rng.normal(scale=1e4, size=(5, 3)).astype("float32"), 4)
+    assert not np.isnan(found.log_probs).any()
+    assert (found.log_probs.max(axis=1) > -np.inf).all()
