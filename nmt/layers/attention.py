@@ -208,5 +208,7 @@ def masked_softmax(energy: Tensor, mask: Tensor) -> Tensor:
         >>> [float(w) for w in weights[0]]
         [0.5, 0.5, 0.0]
     """
-    weights = ops.softmax(ops.where(mask, ops.cast(energy, "float32"), -1e30), axis=-1)
+    energy = ops.where(mask, ops.cast(energy, "float32"), -1e30)
+    # Keras warns of a softmax over a single position, which a batch of one-piece sentences has.
+    weights = ops.ones_like(energy) if energy.shape[-1] == 1 else ops.softmax(energy, axis=-1)
     return ops.where(mask, weights, 0.0)
