@@ -63,10 +63,13 @@ def _tensorflow_scan(
     xs = [ops.convert_to_tensor(x) for x in tree.flatten(inputs)]
     num_steps = tf.shape(xs[0])[0]
     first, stride = (num_steps - 1, -1) if reverse else (0, 1)
-    arrays = [tf.TensorArray(x.dtype, num_steps, element_shape=x.shape[1:]).unstack(x) for x in xs]
 
     def step_at(t: Tensor, carry: Structure) -> tuple[Structure, Structure]:
-        return step(carry, tree.pack_sequence_as(inputs, [array.read(t) for array in arrays]))
+        # A slice of the first axis shares the tensor's memory, where a TensorArray would first copy all of it. The
+        # gradient of a slice is of the size of the whole, at every step: scans on the way of training have their own.
+        begin = tf.reshape(t, (1,))
+        parts = [tf.strided_slice(x, begin, begin + 1, shrink_axis_mask=1) for x in xs]
+        return step(carry, tree.pack_sequence_as(inputs, parts))
 
     def body(i: Tensor, carry: Structure, outputs: list[Any]) -> tuple[Tensor, Structure, list[Any]]:
         t = first + stride * i

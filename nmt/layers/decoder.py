@@ -105,7 +105,8 @@ class Decoder(keras.layers.Layer):
         """
         # A Keras model read from a file passes plain lists.
         state, encoded = DecoderState(*state), EncoderOutput(*encoded)
-        projected = ops.transpose(self.cell.project(embedded), (1, 0, 2))
+        # Transposed before the product, which makes it wider.
+        projected = self.cell.project(ops.transpose(embedded, (1, 0, 2)))
         # Drawn before the scan: on JAX no seed may advance inside it.
         recurrent_mask = None
         if training and self.recurrent_dropout_rate:

@@ -69,7 +69,8 @@ class GRU(keras.layers.Layer):
 
     def call(self, inputs: Tensor, mask: Tensor | None = None, training: bool = False) -> Tensor:
         batch_size = ops.shape(inputs)[0]
-        projected = ops.transpose(self.cell.project(inputs), (1, 0, 2))
+        # Transposed before the product, which makes it wider.
+        projected = self.cell.project(ops.transpose(inputs, (1, 0, 2)))
         state = ops.zeros((batch_size, self.units), dtype=self.compute_dtype)
         # Drawn before the scan: on JAX no seed may advance inside it.
         recurrent_mask = None

@@ -74,12 +74,12 @@ def check_against_plain(rng, num_rows, label_smoothing):
 @pytest.mark.parametrize(("num_rows", "label_smoothing"), [(1, 0.1), (4, 0.1), (10, 0.1), (10, 0.0)])
 def test_blocks_are_the_whole(num_rows, label_smoothing, rng, monkeypatch):
     """Less than a block, one exactly, and two and a half."""
-    monkeypatch.setattr(losses, "ROWS_PER_BLOCK", 4)
+    monkeypatch.setattr(losses, "MAX_ROWS_PER_BLOCK", 4)
     check_against_plain(rng, num_rows, label_smoothing)
 
 
 def test_blocks_of_the_real_size(rng):
-    check_against_plain(rng, losses.ROWS_PER_BLOCK + 3, 0.1)
+    check_against_plain(rng, losses.MAX_ROWS_PER_BLOCK + 3, 0.1)
 
 
 @SMOOTHING
