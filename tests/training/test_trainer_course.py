@@ -80,7 +80,7 @@ class Script:
     def validate(self, translator, pairs, *, with_translations):
         self.validated.append(with_translations)
         self.seconds += self.seconds_per_validation
-        number = round(float(translator.model.named_weights()["readout/output_bias"][0])) // NUM_BATCHES - 1
+        number = round(float(translator.model.weights["readout/output_bias"][0])) // NUM_BATCHES - 1
         if not with_translations:
             return Validation(self.loss[number], {}, [])
         scores = {
