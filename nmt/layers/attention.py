@@ -14,7 +14,7 @@ import keras
 from keras import ops
 
 from nmt.backend import Tensor
-from nmt.layers.gates import weight_gradient
+from nmt.layers.gates import product, weight_gradient
 
 
 class AttentionWeights(NamedTuple):
@@ -66,7 +66,7 @@ class BahdanauAttention(keras.layers.Layer):
         self.query_kernel = self.add_weight(shape=(query_shape[-1], self.units), name="query_kernel")
         self.memory_kernel = self.add_weight(shape=(memory_shape[-1], self.units), name="memory_kernel")
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
-        self.energy_vector = self.add_weight(shape=(self.units, 1), name="energy_vector")
+        self.energy_vector = self.add_weight(shape=(self.units, 1), autocast=False, name="energy_vector")
         super().build(query_shape)
 
     def call(self, query: Tensor, memory: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -91,12 +91,13 @@ class BahdanauAttention(keras.layers.Layer):
         Returns:
             Context (B * Q, M), and weights (B * Q, S) of the layer's dtype, zero on masked positions.
         """
+        query, memory, keys = (ops.cast(tensor, self.variable_dtype) for tensor in (query, memory, keys))
         context, trace = attend(query, memory, keys, mask, self.query_weights())
-        return context, ops.cast(trace.weights, self.compute_dtype)
+        return ops.cast(context, self.compute_dtype), ops.cast(trace.weights, self.compute_dtype)
 
     def query_weights(self) -> AttentionWeights:
-        """Returns the weights that `attend` reads, cast for computing."""
-        return AttentionWeights(self._cast(self.query_kernel), self._cast(self.energy_vector))
+        """Returns the weights that `attend` reads, the kernel in the dtype of products."""
+        return AttentionWeights(self._cast(self.query_kernel), ops.cast(self.energy_vector, self.variable_dtype))
 
     def _cast(self, weight: keras.Variable) -> Tensor:
         # Keras casts weights inside `call` alone; `keys` and `attend` are also called by the layers around this one.
@@ -116,7 +117,7 @@ def attend(
     """
     batch_size, source_length, width = ops.shape(memory)
     units = keys.shape[-1]
-    projected = ops.matmul(query, weights.query_kernel)
+    projected = product(query, weights.query_kernel)
     hidden = ops.tanh(ops.reshape(projected, (batch_size, -1, 1, units)) + ops.expand_dims(keys, 1))  # (B, Q, S, A)
     energy = ops.matmul(ops.reshape(hidden, (-1, units)), weights.energy_vector)
     energy = ops.reshape(energy, (batch_size, -1, source_length))  # (B, Q, S)
@@ -170,7 +171,7 @@ class AttentionGradient:
         second = first * hidden
         of_projected = self._vector * (ops.sum(of_energy, axis=-1, keepdims=True) - ops.sum(second, axis=1))
         sums = sums[0] + second, sums[1] + ops.sum(first, axis=1)
-        return ops.matmul(of_projected, self._query_kernel), sums, (of_projected, of_energy)
+        return product(of_projected, self._query_kernel), sums, (of_projected, of_energy)
 
     def input_gradients(
         self, queries: Tensor, of_contexts: Tensor, sums: tuple[Tensor, Tensor], of_steps: tuple[Tensor, Tensor]
@@ -187,7 +188,11 @@ class AttentionGradient:
         of_memory = ops.matmul(ops.transpose(self._weights, (1, 2, 0)), ops.transpose(of_contexts, (1, 0, 2)))
         of_keys = self._vector * (ops.expand_dims(ops.sum(of_energy, axis=0), -1) - sums[0])
         of_vector = ops.expand_dims(ops.sum(sums[1], axis=0), -1)
-        return of_memory, of_keys, AttentionWeights(weight_gradient(queries, of_projected), of_vector)
+        return (
+            of_memory,
+            of_keys,
+            AttentionWeights(weight_gradient(queries, of_projected, self._query_kernel.dtype), of_vector),
+        )
 
 
 def masked_softmax(energy: Tensor, mask: Tensor) -> Tensor:

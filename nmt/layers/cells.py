@@ -57,22 +57,25 @@ class GRUCell(keras.layers.Layer):
         self.recurrent_kernel = self.add_weight(
             shape=(self.units, width), initializer=_per_gate("orthogonal"), name="recurrent_kernel"
         )
-        self.bias = self.add_weight(shape=(width,), initializer="zeros", name="bias")
+        self.bias = self.add_weight(shape=(width,), initializer="zeros", autocast=False, name="bias")
         if self.reset_after:
             # The gates' share of a recurrent bias would only repeat `bias`.
-            self.candidate_bias = self.add_weight(shape=(self.units,), initializer="zeros", name="candidate_bias")
+            self.candidate_bias = self.add_weight(
+                shape=(self.units,), initializer="zeros", autocast=False, name="candidate_bias"
+            )
         super().build(input_shape)
 
     def call(self, inputs: Tensor, state: Tensor) -> Tensor:
-        return self.step(self.project(inputs), state)
+        state = self.step(self.project(inputs), ops.cast(state, self.variable_dtype))
+        return ops.cast(state, self.compute_dtype)
 
     def project(self, inputs: Tensor) -> Tensor:
-        """Returns W x + b for inputs of shape (..., I) at any number of positions: (..., 3H)."""
+        """Returns W x + b for inputs of shape (..., I) at any number of positions: (..., 3H), in the weights' dtype."""
         kernel, bias = self.input_weights()
-        return ops.matmul(inputs, kernel) + bias
+        return ops.cast(ops.matmul(inputs, kernel), bias.dtype) + bias
 
     def step(self, projected: Tensor, state: Tensor, recurrent_mask: Tensor | None = None) -> Tensor:
-        """Returns the next state.
+        """Returns the next state, in the dtype of the weights like all that it takes.
 
         Args:
             projected: (B, 3H), what `project` made of this position's input, plus any other input to the gates.
@@ -82,18 +85,15 @@ class GRUCell(keras.layers.Layer):
         """
         return gru_step(projected, state, self.recurrent_weights(), recurrent_mask)[0]
 
+    # Keras casts weights inside `call` alone; `project` and `step` are also called by the layers around the cell.
     def input_weights(self) -> tuple[Tensor, Tensor]:
-        """Returns the kernel and the bias that `project` reads, cast for computing."""
-        return self._cast(self.kernel), self._cast(self.bias)
+        """Returns the kernel, in the dtype of products, and the bias that `project` reads."""
+        return ops.cast(self.kernel, self.compute_dtype), ops.cast(self.bias, self.variable_dtype)
 
     def recurrent_weights(self) -> GRUWeights:
-        """Returns the weights that `step` reads, cast for computing."""
-        candidate_bias = self._cast(self.candidate_bias) if self.reset_after else None
-        return GRUWeights(self._cast(self.recurrent_kernel), candidate_bias)
-
-    def _cast(self, weight: keras.Variable) -> Tensor:
-        # Keras casts weights inside `call` alone; `project` and `step` are also called by the layers around the cell.
-        return ops.cast(weight, self.compute_dtype)
+        """Returns the weights that `step` reads, the kernel in the dtype of products."""
+        candidate_bias = ops.cast(self.candidate_bias, self.variable_dtype) if self.reset_after else None
+        return GRUWeights(ops.cast(self.recurrent_kernel, self.compute_dtype), candidate_bias)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units, "reset_after": self.reset_after}

@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import keras
-from keras import ops
+from keras import ops, tree
 
-from nmt.backend import Tensor
+from nmt.backend import Structure, Tensor
 from nmt.layers.attention import BahdanauAttention
 from nmt.layers.cells import GRUCell
 from nmt.layers.decoder_scan import DecoderInputs, DecoderState, DecoderWeights, decoder_scan, decoder_step
@@ -110,12 +110,13 @@ class Decoder(keras.layers.Layer):
         # Drawn before the scan: on JAX no seed may advance inside it.
         recurrent_mask = None
         if training and self.recurrent_dropout_rate:
-            recurrent_mask = self.recurrent_dropout(ops.ones_like(state.hidden), training=True)
+            recurrent_mask = self._exact(self.recurrent_dropout(ops.ones_like(state.hidden), training=True))
 
-        outputs = decoder_scan(
-            DecoderInputs(projected, state, encoded.memory, encoded.keys, encoded.mask, self._weights(), recurrent_mask)
+        state, memory, keys = self._exact((state, encoded.memory, encoded.keys))
+        inputs = DecoderInputs(projected, state, memory, keys, encoded.mask, self._weights(), recurrent_mask)
+        states, contexts, weights = (
+            ops.transpose(ops.cast(output, self.compute_dtype), (1, 0, 2)) for output in decoder_scan(inputs)
         )
-        states, contexts, weights = (ops.transpose(output, (1, 0, 2)) for output in outputs)
         return states, contexts, weights
 
     def step(self, embedded: Tensor, state: DecoderState, encoded: EncoderOutput) -> tuple[DecoderState, Tensor]:
@@ -129,9 +130,15 @@ class Decoder(keras.layers.Layer):
         Returns:
             The state after, and the attention weights (B * Q, S).
         """
-        memory, keys, mask, _ = encoded
-        state, trace = decoder_step(self.cell.project(embedded), state, memory, keys, mask, self._weights())
-        return state, trace.attention.weights
+        projected = self.cell.project(embedded)
+        state, memory, keys = self._exact((state, encoded.memory, encoded.keys))
+        state, trace = decoder_step(projected, state, memory, keys, encoded.mask, self._weights())
+        outputs = state, trace.attention.weights
+        return tree.map_structure(lambda tensor: ops.cast(tensor, self.compute_dtype), outputs)  # type: ignore[no-any-return]
+
+    def _exact(self, tensors: Structure) -> Structure:
+        """Returns tensors in the dtype of the weights: of lower precision are the products alone."""
+        return tree.map_structure(lambda tensor: ops.cast(tensor, self.variable_dtype), tensors)
 
     def _weights(self) -> DecoderWeights:
         attention = self.attention.query_weights()

@@ -14,7 +14,7 @@ from keras import ops
 
 from nmt.backend import Tensor, scan, with_gradient
 from nmt.layers.attention import AttentionGradient, AttentionTrace, AttentionWeights, attend
-from nmt.layers.gates import GRUGradient, GRUTrace, GRUWeights, before, gru_step, weight_gradient
+from nmt.layers.gates import GRUGradient, GRUTrace, GRUWeights, before, gru_step, product, weight_gradient
 
 
 class DecoderState(NamedTuple):
@@ -86,13 +86,13 @@ def decoder_step(
         recurrent_mask: As in `DecoderInputs`; with one hypothesis a sentence alone.
     """
     if len(weights.cells) == 1:
-        projected = projected + ops.matmul(state.context, weights.context_kernel)
+        projected = projected + product(state.context, weights.context_kernel)
         hidden, cell = gru_step(projected, state.hidden, weights.cells[0], recurrent_mask)
         context, attention = attend(hidden, memory, keys, mask, weights.attention)
         return DecoderState(hidden, context), DecoderTrace((cell,), attention, ())
     query, cell = gru_step(projected, state.hidden, weights.cells[0], recurrent_mask)
     context, attention = attend(query, memory, keys, mask, weights.attention)
-    projected = ops.matmul(context, weights.context_kernel) + weights.context_bias
+    projected = product(context, weights.context_kernel) + weights.context_bias
     hidden, context_cell = gru_step(projected, query, weights.cells[1], recurrent_mask)
     return DecoderState(hidden, context), DecoderTrace((cell, context_cell), attention, (query,))
 
@@ -141,14 +141,14 @@ def _backward(inputs: tuple[DecoderInputs], kept: Kept, upstream: Outputs) -> tu
         of_context = of_context + upstream_context
         of_query, sums, of_attention = attention.step(of_context, upstream_weights, position, sums)
         of_previous, products = cells[0].step(of_hidden + upstream_state + of_query, cell_position)
-        state = DecoderState(of_previous, ops.matmul(products[0], context_kernel))
+        state = DecoderState(of_previous, product(products[0], context_kernel))
         return (state, sums), (of_context, of_attention, (products,))
 
     def conditional(carry: Any, at: Any) -> tuple[Any, Any]:
         (of_hidden, of_previous_context), sums = carry
         (upstream_state, upstream_context, upstream_weights), (cell_position, context_position), position = at
         of_between, context_products = cells[1].step(of_hidden + upstream_state, context_position)
-        of_context = upstream_context + ops.matmul(context_products[0], context_kernel)
+        of_context = upstream_context + product(context_products[0], context_kernel)
         of_query, sums, of_attention = attention.step(of_context, upstream_weights, position, sums)
         of_previous, products = cells[0].step(of_between + of_query, cell_position)
         # The previous context has no part in this order: its gradient stays zero.
@@ -166,7 +166,7 @@ def _backward(inputs: tuple[DecoderInputs], kept: Kept, upstream: Outputs) -> tu
     of_weights = DecoderWeights(
         tuple(cell.weight_gradients(*of_products) for cell, of_products in zip(cells, products, strict=True)),
         attention_weights,
-        weight_gradient(contexts, of_gates),
+        weight_gradient(contexts, of_gates, context_kernel.dtype),
         None if weights.context_bias is None else ops.sum(of_gates, axis=(0, 1)),
     )
     return (DecoderInputs(products[0][0], of_state, of_memory, of_keys, None, of_weights, None),)

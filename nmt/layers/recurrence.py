@@ -18,7 +18,7 @@ from nmt.layers.cells import GRUCell
 from nmt.layers.gates import GRUGradient, GRUTrace, GRUWeights, before, gru_step
 
 SHUT = 1e4
-"""Added to by any recurrent product there is, a pre-activation of which the sigmoid is exactly 1."""
+"""More than any pre-activation there is: with it added, the sigmoid is exactly 1."""
 
 
 @keras.saving.register_keras_serializable(package="nmt")
@@ -71,16 +71,16 @@ class GRU(keras.layers.Layer):
         batch_size = ops.shape(inputs)[0]
         # Transposed before the product, which makes it wider.
         projected = self.cell.project(ops.transpose(inputs, (1, 0, 2)))
-        state = ops.zeros((batch_size, self.units), dtype=self.compute_dtype)
+        state = ops.zeros((batch_size, self.units), dtype=self.variable_dtype)
         # Drawn before the scan: on JAX no seed may advance inside it.
         recurrent_mask = None
         if training and self.recurrent_dropout_rate:
-            recurrent_mask = self.recurrent_dropout(ops.ones_like(state), training=True)
+            recurrent_mask = ops.cast(self.recurrent_dropout(ops.ones_like(state), training=True), state.dtype)
 
         if mask is not None:
             projected = _shut_update_gate(projected, ops.expand_dims(ops.transpose(mask), -1))
         states = gru_scan(projected, state, self.cell.recurrent_weights(), recurrent_mask, reverse=self.reverse)
-        return ops.transpose(states, (1, 0, 2))
+        return ops.transpose(ops.cast(states, self.compute_dtype), (1, 0, 2))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape[:-1], self.units)
@@ -141,10 +141,12 @@ def gru_scan(
 def _shut_update_gate(projected: Tensor, is_real: Tensor) -> Tensor:
     """Makes z exactly 1 at masked positions, so that the state passes them unchanged: z h + (1 - z) c = h.
 
+    The gradient at such a position is zero by z (1 - z) = 0 and 1 - z = 0; a choice would only pad it with zeros again.
+
     Args:
         projected: (T, B, 3H).
         is_real: (T, B, 1).
     """
     units = projected.shape[-1] // 3
-    z = ops.where(is_real, projected[:, :, :units], SHUT)
-    return ops.concatenate([z, projected[:, :, units:]], axis=-1)
+    is_z = ops.cast(ops.arange(3 * units) < units, projected.dtype)
+    return projected + SHUT * ops.cast(ops.logical_not(is_real), projected.dtype) * is_z
