@@ -7,7 +7,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from nmt.backend import Tensor, dense
+from nmt.backend import Tensor, adam_in_place, dense
 
 OptimizerName = Literal["adam", "adamw", "rmsprop"]
 
@@ -59,11 +59,32 @@ class _Clipped(keras.optimizers.Optimizer):
         return super()._get_current_learning_rate() * self.rate_scale
 
 
-class Adam(_Clipped, keras.optimizers.Adam):
+class _InPlace(keras.optimizers.Adam):
+    """Mixin before Keras's Adam: its update in one pass, where the backend has one."""
+
+    def update_step(self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor) -> None:
+        index = self._get_variable_index(variable)
+        dtype = variable.dtype
+        rate, beta_1, beta_2 = (ops.cast(x, dtype) for x in (learning_rate, self.beta_1, self.beta_2))
+        updates = ops.cast(self.iterations + 1, dtype)
+        done = adam_in_place(
+            variable,
+            (self._momentums[index], self._velocities[index]),
+            ops.cast(gradient, dtype),
+            rate=rate,
+            betas=(self.beta_1, self.beta_2),
+            powers=(ops.power(beta_1, updates), ops.power(beta_2, updates)),
+            epsilon=self.epsilon,
+        )
+        if not done:
+            super().update_step(gradient, variable, learning_rate)
+
+
+class Adam(_Clipped, _InPlace, keras.optimizers.Adam):
     """Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980), clipped."""
 
 
-class AdamW(_Clipped, keras.optimizers.AdamW):
+class AdamW(_Clipped, _InPlace, keras.optimizers.AdamW):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101), clipped."""
 
 
