@@ -106,7 +106,7 @@ def measure(
     peak_memory = memory.peak_gb()
     latencies, single = _one_at_a_time(translator, sources[:num_single_lines], beam_size)
     [bleu] = score_corpus([each.text for each in hypotheses], references, metrics=("bleu",), num_resamples=0)
-    limits = _limit()
+    limits = limit.numpy_product_peak()
     sizes = _sizes(model)
 
     def work_of(lines: Sequence[str], hypotheses: Sequence[Any]) -> flops.Work:
@@ -164,11 +164,6 @@ def _sizes(path: Path) -> _Sizes:
     architecture = model.model_dump(exclude={"dropout_rate", "variational_dropout", "recurrent_dropout_rate"})
     shapes = weight_shapes(**vocabularies, **architecture)
     return _Sizes(model, saved["target_vocabulary_size"], sum(map(math.prod, shapes.values())))
-
-
-def _limit() -> Spread:
-    startup.import_keras()
-    return limit.matrix_product_peak("float32")
 
 
 def _one_at_a_time(translator: Any, lines: Sequence[str], beam_size: int) -> tuple[list[float], list[Any]]:

@@ -30,3 +30,4 @@ def quick_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmarks.spread import Spread
 
     monkeypatch.setattr(limit, "matrix_product_peak", lambda dtype: Spread.of([1e9, 2e9, 3e9]))
+    monkeypatch.setattr(limit, "numpy_product_peak", lambda: Spread.of([1e9, 2e9, 3e9]))

@@ -129,9 +129,11 @@ def test_the_limit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     peak = limit.matrix_product_peak
     shapes = ((2, 3, 4), (3, 3, 3))
     monkeypatch.setattr(limit, "matrix_product_peak", lambda dtype: peak(dtype, shapes, num_repeats=3))
+    in_numpy = limit.numpy_product_peak
+    monkeypatch.setattr(limit, "numpy_product_peak", lambda: in_numpy(shapes, num_repeats=3))
     assert run("limit", "--json=-") == 0
     results = json.loads(capsys.readouterr().out)["results"]
-    assert [each["dtype"] for each in results["limits"]] == ["float32", "bfloat16"]
+    assert [each["dtype"] for each in results["limits"]] == ["float32", "bfloat16", "float32, NumPy"]
     for each in results["limits"]:
         assert each["operations_per_second"]["num_repeats"] == 6
         assert 0 < each["operations_per_second"]["low"] <= each["operations_per_second"]["high"]
