@@ -185,7 +185,7 @@ class Translator:
         Args:
             sources: Raw text.
             targets: Raw text, a translation of each source.
-            batch_size: Most pairs scored at a time.
+            batch_size: Most pairs scored at a time; by default those of the search times its beam.
 
         Raises:
             InputError: The two have different lengths, one is a single string, or `batch_size` is out of range.
@@ -198,7 +198,9 @@ class Translator:
             )
         source_ids = [[*ids, EOS_ID] for ids in self.source_tokenizer.encode(sources)]
         target_ids = [[*ids, EOS_ID] for ids in self.target_tokenizer.encode(targets)]
-        size = self._merge({"batch_size": batch_size}).batch_size
+        decoding = self._merge({"batch_size": batch_size})
+        # As many rows a product as a search has.
+        size = decoding.batch_size if batch_size else decoding.batch_size * decoding.beam_size
 
         def score_batch(numbers: list[int]) -> list[Score]:
             forced = force(self.model, [source_ids[one] for one in numbers], [target_ids[one] for one in numbers])
