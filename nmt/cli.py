@@ -131,7 +131,7 @@ def train(
     training_run.check(path, settings, resume=resume, replace=replace)
     startup.import_keras()
     from nmt.backend import library_name
-    from nmt.training.trainer import read_pairs
+    from nmt.training.preparation import read_pairs
     from nmt.training.trainer import train as fit
 
     pairs = read_pairs(settings)  # first: a mistyped path must not cost the run that --replace deletes

@@ -8,7 +8,9 @@ of it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
 
 from nmt.config import Corpus, FilesCorpus, HubCorpus, JSONLCorpus, PhrasebookCorpus, TSVCorpus
 from nmt.errors import CorpusError
@@ -40,38 +42,120 @@ def read_corpora(corpora: Sequence[Corpus], source_language: str, target_languag
         >>> len(read_corpora([PhrasebookCorpus(split="dev", num_pairs=5)], "en", "fr"))
         5
     """
-    pairs: list[SentencePair] = []
-    for corpus in corpora:
-        name = _describe(corpus)
-        read = list(_read(corpus, source_language, target_language))
-        if not read:
-            raise CorpusError(f"{name}: the corpus is empty. Give one with at least one pair of sentences.")
-        if not any(pair.source.strip() and pair.target.strip() for pair in read):
+    return [pair for corpus in corpora for pair in _Reading(corpus, source_language, target_language)]
+
+
+def stream_corpora(
+    corpora: Sequence[Corpus], source_language: str, target_language: str, *, max_held: int
+) -> PairStream:
+    """Reads corpora as `read_corpora` does, without holding the pairs in memory where there are more than `max_held`.
+
+    Raises:
+        CorpusError: As for `read_corpora`, and before this function returns.
+    """
+    return PairStream([_Reading(corpus, source_language, target_language) for corpus in corpora], max_held=max_held)
+
+
+class PairStream:
+    """Pairs that can be read again and again: from memory if they are few, and from where they came from otherwise.
+
+    All are read once when the stream is made, so that every mistake in them shows then.
+
+    Args:
+        parts: Each gives its pairs anew whenever it is iterated over.
+        max_held: Most pairs that are held in memory.
+
+    Raises:
+        CorpusError: When the stream is made, what the parts raise; later, that they no longer have as many pairs.
+
+    Example:
+        >>> stream = PairStream([[SentencePair("Yes.", "Oui.")], [SentencePair("No.", "Non.")]], max_held=1)
+        >>> len(stream), [pair.target for pair in stream]
+        (2, ['Oui.', 'Non.'])
+    """
+
+    def __init__(self, parts: Sequence[Iterable[SentencePair]], *, max_held: int) -> None:
+        self._parts = parts
+        self._num_pairs = 0
+        self._held: list[SentencePair] | None = []
+        for pair in chain.from_iterable(parts):
+            self._num_pairs += 1
+            if self._num_pairs > max_held:
+                self._held = None
+            elif self._held is not None:
+                self._held.append(pair)
+
+    def __len__(self) -> int:
+        return self._num_pairs
+
+    def __iter__(self) -> Iterator[SentencePair]:
+        if self._held is not None:
+            yield from self._held
+            return
+        num_pairs = 0
+        for pair in chain.from_iterable(self._parts):
+            num_pairs += 1
+            yield pair
+        if num_pairs != self._num_pairs:
             raise CorpusError(
-                f"{name}: each of its {len(read):,} pairs is blank on one side or both. Check the columns."
+                f"the training corpora have changed since they were first read. Received: {self._num_pairs:,} pairs, "
+                f"now {num_pairs:,}. Rule: so many are read several times. Leave the files as they are; write what "
+                "comes through a pipe to a file."
             )
-        logger.info("read %s pair%s from %s", f"{len(read):,}", "s" if len(read) > 1 else "", name)
-        pairs += read
-    return pairs
+
+    def release(self) -> None:
+        """Frees the memory of pairs that are held; reading them once more would go to where they came from."""
+        self._held = None
 
 
-def _read(corpus: Corpus, source_language: str, target_language: str) -> Iterator[SentencePair]:
+class _Reading:
+    """The pairs of one corpus, checked and told of when they are first read."""
+
+    def __init__(self, corpus: Corpus, source_language: str, target_language: str) -> None:
+        self._corpus = corpus
+        self._languages = source_language, target_language
+        self._read: Callable[[], Iterator[SentencePair]] | None = None
+
+    def __iter__(self) -> Iterator[SentencePair]:
+        is_first = self._read is None
+        if self._read is None:
+            self._read = _reader(self._corpus, *self._languages)
+        name = _describe(self._corpus)
+        num_pairs = 0
+        has_text = False
+        for pair in self._read():
+            num_pairs += 1
+            has_text = has_text or bool(pair.source.strip() and pair.target.strip())
+            yield pair
+        if not is_first:
+            return
+        if not num_pairs:
+            raise CorpusError(f"{name}: the corpus is empty. Give one with at least one pair of sentences.")
+        if not has_text:
+            raise CorpusError(
+                f"{name}: each of its {num_pairs:,} pairs is blank on one side or both. Check the columns."
+            )
+        logger.info("read %s pair%s from %s", f"{num_pairs:,}", "s" if num_pairs > 1 else "", name)
+
+
+def _reader(corpus: Corpus, source_language: str, target_language: str) -> Callable[[], Iterator[SentencePair]]:
+    """Returns what reads a corpus from its start, at each call."""
     match corpus:
         case FilesCorpus():
-            return readers.read_files(corpus.source, corpus.target)
+            return partial(readers.read_files, corpus.source, corpus.target)
         case TSVCorpus():
-            return readers.read_tsv(corpus.path, corpus.source_column, corpus.target_column)
+            return partial(readers.read_tsv, corpus.path, corpus.source_column, corpus.target_column)
         case JSONLCorpus():
             columns = corpus.source_column or source_language, corpus.target_column or target_language
-            return readers.read_jsonl(corpus.path, *columns)
+            return partial(readers.read_jsonl, corpus.path, *columns)
         case HubCorpus():
             columns = corpus.source_column or source_language, corpus.target_column or target_language
-            return readers.read_hub(corpus.repository, corpus.config, corpus.split, corpus.revision, *columns)
+            return readers.open_hub(corpus.repository, corpus.config, corpus.split, corpus.revision, *columns)
         case PhrasebookCorpus():
-            return iter(_generate(corpus, source_language, target_language))
+            return partial(_generate, corpus, source_language, target_language)
 
 
-def _generate(corpus: PhrasebookCorpus, source_language: str, target_language: str) -> list[SentencePair]:
+def _generate(corpus: PhrasebookCorpus, source_language: str, target_language: str) -> Iterator[SentencePair]:
     from nmt.text import phrasebook  # builds its grammar when it is imported
 
     languages = (source_language, target_language)
@@ -81,7 +165,7 @@ def _generate(corpus: PhrasebookCorpus, source_language: str, target_language: s
             f"target_language={target_language}. Set them to en and fr, in either order, or give another corpus."
         )
     pairs = phrasebook.generate(corpus.split, corpus.num_pairs, corpus.seed)
-    return pairs if languages == PHRASEBOOK_LANGUAGES else [SentencePair(*pair[::-1]) for pair in pairs]
+    return (pair if languages == PHRASEBOOK_LANGUAGES else SentencePair(*pair[::-1]) for pair in pairs)
 
 
 def _describe(corpus: Corpus) -> str:

@@ -28,7 +28,7 @@ from typing import Any
 from nmt.errors import FileError
 
 _LOGGER = logging.getLogger(__name__)
-_TEMPORARY = re.compile(r"\.nmt-[0-9a-f]{16}\.tmp")
+_TEMPORARY = re.compile(r"\.nmt-(?:[0-9a-f]{16}|[0-9a-z_]{8})\.tmp")  # ours, and those of `tempfile`
 _ASIDE = re.compile(r"\.nmt-old\.(.+)")
 _TAIL_BYTES = 65_536
 

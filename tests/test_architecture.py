@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "nmt.model_file": "nmt.errors nmt.files nmt.strict_json nmt.config nmt.run_dir nmt.weights_file",
     # Keras
     "nmt.backend": "",
-    "nmt.data": "nmt.errors nmt.text",
+    "nmt.data": "nmt.errors nmt.files nmt.text",
     "nmt.layers": "nmt.backend",
     "nmt.model": "nmt.backend nmt.layers nmt.text.special",
     "nmt.decoding": "",
@@ -63,9 +63,10 @@ MAY_IMPORT = {
         "nmt.errors nmt.config nmt.weight_shapes nmt.model_file nmt.text nmt.decoding nmt.backend nmt.model"
     ),
     "nmt.training.validation": "nmt.model nmt.text.corpus nmt.training nmt.decoding.translator nmt.evaluation",
+    "nmt.training.preparation": "nmt.files nmt.config nmt.backend nmt.corpora nmt.text nmt.data nmt.run_dir",
     "nmt.training.trainer": (
-        "nmt.files nmt.config nmt.backend nmt.terminal nmt.corpora nmt.text nmt.data nmt.training nmt.run_dir "
-        "nmt.loading nmt.model_card nmt.decoding nmt.evaluation"
+        "nmt.files nmt.config nmt.backend nmt.terminal nmt.text nmt.data nmt.training nmt.run_dir nmt.loading "
+        "nmt.model_card nmt.decoding nmt.evaluation"
     ),
     # what a person types and sees
     "nmt.startup": "",
@@ -84,8 +85,8 @@ MAY_IMPORT = {
 
 # Library modules take plain values; these are the shell that reads the configuration.
 READS_CONFIG = {
-    "nmt", "nmt.cli", "nmt.repl", "nmt.training_run", "nmt.training.trainer", "nmt.decoding.translator", "nmt.loading",
-    "nmt.held_out", "nmt.model_file", "nmt.corpora",
+    "nmt", "nmt.cli", "nmt.repl", "nmt.training_run", "nmt.training.trainer", "nmt.training.preparation",
+    "nmt.decoding.translator", "nmt.loading", "nmt.held_out", "nmt.model_file", "nmt.corpora",
 }  # fmt: skip
 
 # The other backends' frameworks, each with the module that needs more than `keras.ops` gives; the reason stands there.

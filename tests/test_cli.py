@@ -319,7 +319,7 @@ data:
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any]]:
-    """What the trainer was called with; it stands in for `nmt.training.trainer`, which needs Keras."""
+    """What the trainer was called with; stand-ins take the place of what needs Keras."""
     calls: list[dict[str, Any]] = []
 
     def train(settings: Any, run: Any, *, pairs: Any, resume: bool) -> None:
@@ -329,10 +329,12 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, A
 
     trainer = type(sys)("nmt.training.trainer")
     trainer.train = train  # type: ignore[attr-defined]
-    trainer.read_pairs = lambda settings: "the pairs"  # type: ignore[attr-defined]
+    preparation = type(sys)("nmt.training.preparation")
+    preparation.read_pairs = lambda settings: "the pairs"  # type: ignore[attr-defined]
     backend = type(sys)("nmt.backend")
     backend.library_name = lambda: "tensorflow"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "nmt.training.trainer", trainer)
+    monkeypatch.setitem(sys.modules, "nmt.training.preparation", preparation)
     monkeypatch.setitem(sys.modules, "nmt.backend", backend)
     monkeypatch.setattr(startup, "import_keras", lambda: None)
     monkeypatch.chdir(tmp_path)
@@ -405,7 +407,7 @@ def test_a_corpus_that_is_not_there_does_not_cost_the_run_that_is_to_be_replaced
     def read_pairs(_: Any) -> None:
         raise CorpusError("train.en: no such file")
 
-    monkeypatch.setattr(sys.modules["nmt.training.trainer"], "read_pairs", read_pairs)
+    monkeypatch.setattr(sys.modules["nmt.training.preparation"], "read_pairs", read_pairs)
     assert run("train", "my.yaml", "--replace").status == 2
     assert Path("runs/my/checkpoints/epoch-00001").exists()
 

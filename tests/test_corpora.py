@@ -9,7 +9,7 @@ import pytest
 
 from nmt import corpora
 from nmt.config import FilesCorpus, HubCorpus, JSONLCorpus, PhrasebookCorpus, TSVCorpus
-from nmt.corpora import read_corpora
+from nmt.corpora import PairStream, read_corpora, stream_corpora
 from nmt.errors import CorpusError
 from nmt.text import phrasebook
 from nmt.text.corpus import SentencePair
@@ -79,7 +79,9 @@ def test_hub_options_reach_the_reader(monkeypatch, caplog):
     caplog.set_level(logging.INFO, "nmt")
     calls = []
     pairs = [SentencePair(*pair) for pair in PAIRS]
-    monkeypatch.setattr(corpora.readers, "read_hub", lambda *arguments: calls.append(arguments) or iter(pairs * 600))
+    monkeypatch.setattr(
+        corpora.readers, "open_hub", lambda *arguments: calls.append(arguments) or (lambda: pairs * 600)
+    )
     read_corpora([HubCorpus(repository="o/n", config="c", split="dev", revision="v1", target_column="x")], "en", "de")
     assert calls == [("o/n", "c", "dev", "v1", "en", "x")]
     assert caplog.messages == ["read 1,200 pairs from o/n (config c, split dev, revision v1)"]
@@ -115,3 +117,67 @@ def test_a_corpus_of_blanks(files):
         read_corpora([TSVCorpus(path="blank.tsv")], "en", "de")
     (files / "blank.tsv").write_text("a\t\n \tb\nc\td\n", encoding="utf-8")
     assert len(read_corpora([TSVCorpus(path="blank.tsv")], "en", "de")) == 3  # nothing is left out here
+
+
+class TestStream:
+    @pytest.mark.parametrize("max_held", [0, 1, 9, 10, 100])
+    def test_is_the_list_as_often_as_it_is_read(self, files, cache, max_held, caplog):
+        caplog.set_level(logging.INFO, "nmt")
+        stream = stream_corpora([*CORPORA.values()], "en", "de", max_held=max_held)
+        assert len(stream) == 10
+        assert list(stream) == list(stream) == PAIRS * 5
+        stream.release()
+        assert list(stream) == PAIRS * 5
+        assert caplog.messages == [f"read 2 pairs from {name}" for name in CORPORA]  # told of once
+
+    @pytest.mark.parametrize("name", CORPORA)
+    def test_few_pairs_are_read_once(self, files, cache, name, monkeypatch):
+        """So a pipe can be read, and a corpus that is slow to parse is parsed once."""
+        stream = stream_corpora([CORPORA[name]], "en", "de", max_held=2)
+        for path in files.iterdir():
+            path.rename(files.parent / f"{files.name}-{path.name}")
+        assert list(stream) == list(stream) == PAIRS
+
+    def test_a_data_set_is_loaded_once(self, files, cache, monkeypatch):
+        loaded = []
+        load = corpora.readers._load_dataset
+        monkeypatch.setattr(corpora.readers, "_load_dataset", lambda *names: loaded.append(names) or load(*names))
+        stream = stream_corpora([HubCorpus(repository="folder")], "en", "de", max_held=0)
+        assert list(stream) == list(stream) == PAIRS
+        assert len(loaded) == 1
+
+    def test_mistakes_show_before_the_first_pair_is_taken(self, files):
+        (files / "a.de").write_text("eins\n", encoding="utf-8")
+        with pytest.raises(CorpusError, match="both sides must have the same number of lines"):
+            stream_corpora([CORPORA["a.tsv"], CORPORA["a.en and a.de"]], "en", "de", max_held=0)
+
+    @pytest.mark.parametrize("content", ["", "one\n", "one\ntwo\nthree\n"])
+    def test_a_corpus_that_changes_meanwhile(self, files, content):
+        stream = stream_corpora([CORPORA["a.en and a.de"]], "en", "de", max_held=1)
+        for name in ("a.en", "a.de"):
+            (files / name).write_text(content, encoding="utf-8")
+        num_pairs = content.count("\n")
+        with pytest.raises(CorpusError, match=rf"have changed since .* Received: 2 pairs, now {num_pairs}\. .* a pipe"):
+            list(stream)
+
+    def test_no_more_than_asked_for_is_held(self):
+        class Watched(SentencePair):
+            alive = 0
+            most = 0
+
+            def __new__(cls, number):
+                cls.alive += 1
+                cls.most = max(cls.most, cls.alive)
+                return super().__new__(cls, str(number), "x")
+
+            def __del__(self):
+                Watched.alive -= 1
+
+        class Part:
+            def __iter__(self):
+                return (Watched(number) for number in range(100))
+
+        stream = PairStream([Part(), Part()], max_held=5)
+        assert Watched.most <= 5 + 3
+        assert sum(1 for _ in stream) == len(stream) == 200
+        assert Watched.most <= 5 + 3

@@ -38,9 +38,10 @@ def plan_batches(
     unit: str,
     seed: int,
     epoch: int,
+    block: int = 0,
     shuffle: bool = True,
 ) -> list[NDArray[np.intp]]:
-    """Divides the pairs into batches of similar length, in an order that (seed, epoch) alone decides.
+    """Divides the pairs into batches of similar length, in an order that (seed, epoch, block) alone decides.
 
     Pairs are sorted by the longer of their two lengths, ties at random, and dealt out to pools in turn; each pool is
     sorted by (longer length, target length - source length), which keeps neighbours alike on both sides. The pools,
@@ -58,6 +59,7 @@ def plan_batches(
             is its number of pairs times its longest row, holds at most `size` tokens.
         seed: Seed of the order; at least 0.
         epoch: Which pass over the pairs, from 0.
+        block: Which of the parts that a corpus is divided into these pairs are, from 0: each has an order of its own.
         shuffle: Whether the order is random. If not it runs from short to long, the same in every epoch.
 
     Returns:
@@ -77,7 +79,7 @@ def plan_batches(
         return []
     longer = np.maximum(source, target)
     # The bit generator's own stream is the same in every release of NumPy; what `Generator` makes of it need not be.
-    random = np.random.PCG64([seed, epoch])
+    random = np.random.PCG64([seed, epoch, block] if block else [seed, epoch])
     if shuffle:
         num_batches = (len(longer) if unit == "sentences" else int(longer.sum())) / size
         order = _pooled_order(longer, target - source, max(1, round(num_batches / POOL_BATCHES)), random)
@@ -145,7 +147,7 @@ def _check(source: NDArray[np.int64], target: NDArray[np.int64], size: int, unit
     if unit == "tokens" and longer.max() > size:
         longest = int(longer.argmax())
         raise InputError(
-            f"pair {longest + 1} alone is longer than a batch: {source[longest]} source and {target[longest]} target "
+            f"a pair alone is longer than a batch: {source[longest]} source and {target[longest]} target "
             f"tokens, the end of the sentence included. Rule: the longer padded side of a batch holds at most `size` "
             f"tokens, and no pair is cut. Received: size={size}, unit='tokens'. Raise the size to {longer[longest]} or "
             f"more, or leave out longer pairs."
@@ -174,6 +176,12 @@ def _token_cuts(longer: NDArray[np.int64], size: int) -> list[int]:
         tokens = np.maximum.accumulate(window) * np.arange(1, len(window) + 1)
         cuts.append(start + int(np.searchsorted(tokens, size, side="right")))
     return cuts[1:-1]
+
+
+def order_blocks(num_blocks: int, seed: int, epoch: int) -> NDArray[np.intp]:
+    """Returns the order in which an epoch visits the blocks of a corpus: a permutation that (seed, epoch) decides."""
+    # As one more block the permutation has random numbers of its own.
+    return _permutation(num_blocks, np.random.PCG64([seed, epoch, num_blocks]))
 
 
 def _permutation(length: int, random: np.random.PCG64) -> NDArray[np.intp]:

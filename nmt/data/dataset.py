@@ -1,148 +1,44 @@
-"""Parallel text as token ids: the whole corpus in flat arrays, and the batches of one epoch after another.
+"""The batches of a corpus, one epoch after another, as Keras's `fit` takes them.
 
-This module takes tokenizers and filters as they come and knows nothing of files, models or losses. Which pairs share a
-batch is decided in `nmt.data.batching`.
+This module knows nothing of text, files, models or losses. Which pairs share a batch is decided in `nmt.data.batching`.
 
 Shape letters: N pairs, B batch, S source length, T target length.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import threading
+from typing import NamedTuple
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.data.batching import pad, plan_batches, round_up
-from nmt.errors import CorpusError, InputError
+from nmt.data.batching import order_blocks, pad, plan_batches, round_up
+from nmt.data.blocks import BlockCorpus
+from nmt.data.corpus import TokenizedCorpus
+from nmt.errors import InputError
 from nmt.text.special import BOS_ID, EOS_ID
-
-if TYPE_CHECKING:
-    from nmt.text.corpus import SentencePair
-    from nmt.text.filters import PairFilter
-    from nmt.text.tokenizer import Tokenizer
-
-CHUNK_PAIRS = 10_000
-"""Pairs encoded at a time: lists of Python integers exist for so many only."""
 
 Batch = tuple[dict[str, NDArray[np.int32]], NDArray[np.int32]]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class TokenizedCorpus:
-    """Sentence pairs as piece ids, without beginning or end of sentence.
+class _PlannedBlock(NamedTuple):
+    """A block in memory, and its batches in one epoch: indices of its pairs."""
 
-    The ids of a side lie end to end in one array of the smallest type that holds the vocabulary: two bytes a piece up
-    to 65,536 pieces. Sentence i is `ids[offsets[i] : offsets[i + 1]]`.
-
-    Attributes:
-        source_ids: Ids of all source sentences, unsigned.
-        source_offsets: (N + 1,) int64.
-        target_ids: Ids of all target sentences, unsigned.
-        target_offsets: (N + 1,) int64.
-        pair_numbers: (N,) int64, ascending: where each pair stood in the corpus it came from, counted from 1.
-    """
-
-    source_ids: NDArray[Any]
-    source_offsets: NDArray[np.int64]
-    target_ids: NDArray[Any]
-    target_offsets: NDArray[np.int64]
-    pair_numbers: NDArray[np.int64]
-
-    @classmethod
-    def from_pairs(
-        cls,
-        pairs: Iterable[SentencePair],
-        source_tokenizer: Tokenizer,
-        target_tokenizer: Tokenizer,
-        pair_filter: PairFilter | None = None,
-    ) -> TokenizedCorpus:
-        """Encodes the pairs, without those that the filter leaves out.
-
-        Args:
-            pairs: Read once, a chunk at a time.
-            source_tokenizer: Encodes the source sides.
-            target_tokenizer: Encodes the target sides; may be the same object.
-            pair_filter: Counts what it leaves out; telling it, by `pair_filter.report()`, is the caller's part. By
-                default every pair is kept.
-
-        Returns:
-            The pairs that were kept, in their order.
-
-        Raises:
-            CorpusError: There are no pairs, or the filter leaves none.
-        """
-        source, target = _FlatRows(source_tokenizer.vocabulary_size), _FlatRows(target_tokenizer.vocabulary_size)
-        pair_numbers: list[NDArray[np.int64]] = []
-        num_pairs = 0
-        numbered = enumerate(pairs, start=1)
-        while chunk := list(itertools.islice(numbered, CHUNK_PAIRS)):
-            num_pairs += len(chunk)
-            if pair_filter is not None:
-                chunk = [(number, pair) for number, pair in chunk if pair_filter.keeps_text(pair)]
-            source_rows = source_tokenizer.encode([pair.source for _, pair in chunk])
-            target_rows = target_tokenizer.encode([pair.target for _, pair in chunk])
-            rows = zip([number for number, _ in chunk], source_rows, target_rows, strict=True)
-            kept = [row for row in rows if pair_filter is None or pair_filter.keeps_lengths(len(row[1]), len(row[2]))]
-            pair_numbers.append(np.array([number for number, _, _ in kept], np.int64))
-            source.append([source_row for _, source_row, _ in kept])
-            target.append([target_row for _, _, target_row in kept])
-        if not sum(map(len, pair_numbers)):
-            report = pair_filter.report() if pair_filter is not None and num_pairs else "it has no sentence pairs"
-            raise CorpusError(
-                f"nothing is left of the corpus: {report}. Rule: at least one sentence pair remains. "
-                f"Check that the files are the ones you mean, or loosen the limits on length."
-            )
-        return cls(*source.arrays(), *target.arrays(), np.concatenate(pair_numbers))
-
-    def __len__(self) -> int:
-        return len(self.pair_numbers)
-
-    def __repr__(self) -> str:
-        return f"TokenizedCorpus({len(self)} pairs, {len(self.source_ids)} + {len(self.target_ids)} pieces)"
-
-    def source(self, index: int) -> NDArray[np.int32]:
-        """Returns the piece ids of one source sentence."""
-        return _row(self.source_ids, self.source_offsets, index)
-
-    def target(self, index: int) -> NDArray[np.int32]:
-        """Returns the piece ids of one target sentence."""
-        return _row(self.target_ids, self.target_offsets, index)
-
-    @property
-    def source_lengths(self) -> NDArray[np.int64]:
-        """(N,) pieces of each source sentence."""
-        return np.diff(self.source_offsets)
-
-    @property
-    def target_lengths(self) -> NDArray[np.int64]:
-        """(N,) pieces of each target sentence."""
-        return np.diff(self.target_offsets)
+    epoch: int
+    number: int
+    corpus: TokenizedCorpus
+    batches: list[NDArray[np.intp]]
 
 
-def _row(ids: NDArray[Any], offsets: NDArray[np.int64], index: int) -> NDArray[np.int32]:
-    index = range(len(offsets) - 1)[index]  # counts from the end too, and refuses what is outside
-    return ids[offsets[index] : offsets[index + 1]].astype(np.int32)
+class _Size(NamedTuple):
+    """How large a batch is: B, S and T, and its target tokens without padding."""
 
-
-class _FlatRows:
-    """Rows of ids, collected chunk by chunk into one array and the offsets of the rows in it."""
-
-    def __init__(self, vocabulary_size: int) -> None:
-        self._dtype = np.min_scalar_type(vocabulary_size - 1)
-        self._values: list[NDArray[Any]] = []
-        self._lengths: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
-
-    def append(self, rows: Sequence[Sequence[int]]) -> None:
-        self._values.append(np.fromiter(itertools.chain.from_iterable(rows), self._dtype))
-        self._lengths.append(np.fromiter(map(len, rows), np.int64, len(rows)))
-
-    def arrays(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        return np.concatenate(self._values), np.cumsum(np.concatenate(self._lengths))
+    num_pairs: int
+    source_length: int
+    target_length: int
+    num_target_tokens: int
 
 
 class ParallelDataset(keras.utils.PyDataset):
@@ -159,6 +55,9 @@ class ParallelDataset(keras.utils.PyDataset):
     Left alone it starts at 0 and goes up whenever `fit` has taken all batches of an epoch; not at every `on_epoch_end`,
     which `fit` calls once before its first epoch as well.
 
+    An epoch goes through the corpus block by block, in an order that (seed, epoch) decides. One block and its plan are
+    in memory at a time; a batch that lies in another one, at whatever index, has that one read first.
+
     Args:
         corpus: The sentence pairs.
         size: Size of a batch, in `unit`.
@@ -174,7 +73,6 @@ class ParallelDataset(keras.utils.PyDataset):
         >>> corpus = TokenizedCorpus(
         ...     source_ids=np.array([11, 12, 13]), source_offsets=np.array([0, 1, 3]),
         ...     target_ids=np.array([21, 22, 23]), target_offsets=np.array([0, 2, 3]),
-        ...     pair_numbers=np.array([1, 2]),
         ... )
         >>> inputs, labels = ParallelDataset(corpus, size=2, unit="sentences", seed=1, shuffle=False)[0]
         >>> inputs["source_ids"]
@@ -190,7 +88,7 @@ class ParallelDataset(keras.utils.PyDataset):
 
     def __init__(
         self,
-        corpus: TokenizedCorpus,
+        corpus: TokenizedCorpus | BlockCorpus,
         *,
         size: int,
         unit: str,
@@ -210,11 +108,14 @@ class ParallelDataset(keras.utils.PyDataset):
         self.seed = seed
         self.shuffle = shuffle
         self.pad_multiple = pad_multiple
-        self._source_lengths = round_up(corpus.source_lengths + 1, pad_multiple).astype(np.int32)
-        self._target_lengths = round_up(corpus.target_lengths + 1, pad_multiple).astype(np.int32)
         self._epoch = 0
-        self._taken: set[int] | None = None  # batches taken since `on_epoch_begin`
-        self._plan = (0, self._plan_epoch(0))
+        self._taken: NDArray[np.bool_] | None = None  # which batches were, since `on_epoch_begin`
+        # `fit` makes batches in a thread of its own while callbacks ask for the sizes of earlier ones.
+        self._lock = threading.RLock()
+        self._current: _PlannedBlock | None = None
+        self._sizes: dict[tuple[int, int], NDArray[np.int64]] = {}  # of the last two blocks, by epoch and number
+        self._order = (0, self._order_blocks())
+        self._num_batches = [self._count_batches(number) for number in range(corpus.num_blocks)]
 
     @property
     def epoch(self) -> int:
@@ -229,17 +130,20 @@ class ParallelDataset(keras.utils.PyDataset):
 
     def __len__(self) -> int:
         """Returns the number of batches, the same in every epoch."""
-        return len(self._batches)
+        return sum(self._num_batches)
 
     def __getitem__(self, index: int) -> Batch:
         """Returns batch `index` of the current epoch."""
         index = range(len(self))[index]
-        if self._taken is not None:
-            self._taken.add(index)
-        source_length, target_length = self._padded_lengths(index)
-        pairs = self._batches[index]
-        sources = [np.append(self.corpus.source(pair), EOS_ID) for pair in pairs]
-        targets = [self.corpus.target(pair) for pair in pairs]
+        with self._lock:
+            if self._taken is not None:
+                self._taken[index] = True
+            source_length, target_length = self._padded_lengths(index)
+            number, index_in_block = self._locate(index)
+            block = self._block(number)
+            pairs = block.batches[index_in_block]
+            sources = [np.append(block.corpus.source(pair), EOS_ID) for pair in pairs]
+            targets = [block.corpus.target(pair) for pair in pairs]
         inputs = {
             "source_ids": pad(sources, min_length=source_length),
             "target_ids": pad([np.append(BOS_ID, target) for target in targets], min_length=target_length),
@@ -248,39 +152,86 @@ class ParallelDataset(keras.utils.PyDataset):
 
     def num_target_tokens(self, index: int) -> int:
         """Returns the real target tokens of a batch: pieces and ends of sentences, no padding."""
-        pairs = self._batches[index]
-        offsets = self.corpus.target_offsets
-        return int((offsets[pairs + 1] - offsets[pairs] + 1).sum())
+        return self._size_of(range(len(self))[index]).num_target_tokens
 
     def num_padded_tokens(self, index: int) -> int:
         """Returns the target tokens of a batch with its padding: B x T."""
         index = range(len(self))[index]
-        return len(self._batches[index]) * self._padded_lengths(index)[1]
+        return self._size_of(index).num_pairs * self._padded_lengths(index)[1]
 
     def on_epoch_begin(self) -> None:
-        self._taken = set()
+        self._taken = np.zeros(len(self), np.bool_)
 
     def on_epoch_end(self) -> None:
-        if self._taken is not None and len(self._taken) == len(self):
+        if self._taken is not None and self._taken.all():
             self.epoch += 1
         self._taken = None
 
-    @property
-    def _batches(self) -> list[NDArray[np.intp]]:
-        if self._plan[0] != self._epoch:
-            self._plan = (self._epoch, self._plan_epoch(self._epoch))
-        return self._plan[1]
+    def _locate(self, index: int) -> tuple[int, int]:
+        """Returns the block that batch `index` of this epoch lies in, and which batch of that block it is."""
+        if self._order[0] != self._epoch:
+            self._order = (self._epoch, self._order_blocks())
+        for number in self._order[1]:
+            if index < self._num_batches[number]:
+                return number, index
+            index -= self._num_batches[number]
+        raise IndexError(index)
 
-    def _plan_epoch(self, epoch: int) -> list[NDArray[np.intp]]:
+    def _order_blocks(self) -> list[int]:
+        num_blocks = self.corpus.num_blocks
+        return order_blocks(num_blocks, self.seed, self._epoch).tolist() if self.shuffle else list(range(num_blocks))
+
+    def _block(self, number: int) -> _PlannedBlock:
+        """Returns a block as this epoch takes it, from memory if it was the last one."""
+        last = self._current
+        if last is None or (last.epoch, last.number) != (self._epoch, number):
+            corpus = last.corpus if last is not None and last.number == number else None
+            self._current = last = None  # its memory serves the next one
+            if corpus is None:
+                corpus = self.corpus.block(number)
+            source_lengths, target_lengths = corpus.source_lengths, corpus.target_lengths
+            batches = self._plan(source_lengths, target_lengths, self._epoch, number)
+            sizes = self._measure(batches, source_lengths, target_lengths)
+            self._sizes = dict([*self._sizes.items(), ((self._epoch, number), sizes)][-2:])
+            self._current = last = _PlannedBlock(self._epoch, number, corpus, batches)
+        return last
+
+    def _count_batches(self, number: int) -> int:
+        if self.corpus.num_blocks == 1:
+            return len(self._block(number).batches)
+        return len(self._plan(*self.corpus.block_lengths(number), 0, number))
+
+    def _plan(
+        self, source_lengths: NDArray[np.int64], target_lengths: NDArray[np.int64], epoch: int, block: int
+    ) -> list[NDArray[np.intp]]:
         return plan_batches(
-            self._source_lengths,
-            self._target_lengths,
+            round_up(source_lengths + 1, self.pad_multiple),
+            round_up(target_lengths + 1, self.pad_multiple),
             size=self.size,
             unit=self.unit,
             seed=self.seed,
             epoch=epoch,
+            block=block,
             shuffle=self.shuffle,
         )
+
+    def _measure(
+        self, batches: list[NDArray[np.intp]], source_lengths: NDArray[np.int64], target_lengths: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Returns (batches, 4): the `_Size` of each."""
+        num_pairs = np.array([len(batch) for batch in batches], np.int64)
+        order = np.concatenate([np.empty(0, np.intp), *batches])
+        starts = np.cumsum(num_pairs) - num_pairs
+        source, target = source_lengths[order] + 1, target_lengths[order] + 1
+        longest = [round_up(np.maximum.reduceat(side, starts), self.pad_multiple) for side in (source, target)]
+        return np.stack([num_pairs, *longest, np.add.reduceat(target, starts)], axis=1)
+
+    def _size_of(self, index: int) -> _Size:
+        with self._lock:
+            number, index_in_block = self._locate(index)
+            if (self._epoch, number) not in self._sizes:
+                self._block(number)
+            return _Size(*self._sizes[self._epoch, number][index_in_block].tolist())
 
     def _padded_lengths(self, index: int) -> tuple[int, int]:
         """Returns S and T of a batch.
@@ -289,8 +240,8 @@ class ParallelDataset(keras.utils.PyDataset):
         fixed, and the first batch of another length ends the training (Keras 3.15.1, `get_keras_tensor_spec`). Where
         the second would be as long as the first it therefore gets `pad_multiple` more, even beyond `size` tokens.
         """
-        pairs = self._batches[index]
-        lengths = int(self._source_lengths[pairs].max()), int(self._target_lengths[pairs].max())
+        size = self._size_of(index)
+        lengths = size.source_length, size.target_length
         if index != 1:
             return lengths
         source_length, target_length = (

@@ -38,7 +38,7 @@ class PairFilter:
         self.drop_duplicates = drop_duplicates
         self.num_pairs = 0
         self.counts = {"blank": 0, "duplicate": 0, "length": 0, "ratio": 0}
-        self._seen: set[SentencePair] = set()
+        self._seen: set[bytes] = set()
 
     def keeps_text(self, pair: SentencePair) -> bool:
         """Counts the pair in; False if a side is blank (empty or white space alone) or the pair is a duplicate."""
@@ -46,10 +46,15 @@ class PairFilter:
         if not pair.source.strip() or not pair.target.strip():
             return self._leave_out("blank")
         if self.drop_duplicates:
-            if pair in self._seen:
+            digest = pair.digest()
+            if digest in self._seen:
                 return self._leave_out("duplicate")
-            self._seen.add(pair)
+            self._seen.add(digest)
         return True
+
+    def forget(self) -> None:
+        """Frees the memory of the pairs seen so far; for where no later pair can be equal to one of them."""
+        self._seen.clear()
 
     def keeps_lengths(self, num_source_pieces: int, num_target_pieces: int) -> bool:
         """Returns False if a side is too long, or one side too long for the other."""

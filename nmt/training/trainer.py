@@ -1,6 +1,6 @@
 """The composition root of training: from a configuration and a run directory to a trained model.
 
-Here, and nowhere else, the parts meet: corpora, tokenizer, batches, model, optimizer, callbacks, validation, files.
+Here, and nowhere else, the parts meet: tokenizer, batches, model, optimizer, callbacks, validation, files.
 What each of them does is decided in its own module.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 from rich.console import Console
@@ -17,8 +17,7 @@ from rich.console import Console
 from nmt import files
 from nmt.backend import library_name
 from nmt.config import Config, TrainingConfig
-from nmt.corpora import read_corpora
-from nmt.data.dataset import ParallelDataset, TokenizedCorpus
+from nmt.data.dataset import ParallelDataset
 from nmt.decoding.translator import Translator
 from nmt.evaluation import report
 from nmt.loading import build_model, load, numpy_model, save
@@ -26,41 +25,19 @@ from nmt.model_card import CardScore, model_card
 from nmt.run_dir import RunDirectory
 from nmt.terminal import printable
 from nmt.text.corpus import SentencePair
-from nmt.text.filters import PairFilter
 from nmt.text.lines import single_line
-from nmt.text.tokenizer import Tokenizer, train_tokenizer
+from nmt.text.tokenizer import Tokenizer
 from nmt.training.callbacks import Clock, Display, EpochEnd, duration, peak_memory_gb
 from nmt.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from nmt.training.objective import Objective
 from nmt.training.optimizers import build_optimizer
+from nmt.training.preparation import Pairs, load_tokenizers, make_batches, read_pairs
 from nmt.training.schedules import WarmupSchedule
 from nmt.training.validation import Validation, inference_weights, validate
 
 logger = logging.getLogger(__name__)
 
-JAX_PAD_MULTIPLE = 8
-"""On JAX every new shape compiles for seconds; elsewhere rows are padded to the longest of their batch alone."""
-
 NUM_TEST_SAMPLES = 10
-
-
-class Pairs(NamedTuple):
-    """The sentence pairs of a run."""
-
-    training: list[SentencePair]
-    dev: list[SentencePair]
-    test: list[SentencePair]
-
-
-def read_pairs(config: Config) -> Pairs:
-    """Reads all corpora that a configuration names.
-
-    Raises:
-        CorpusError: One of them can't be read, or has no pair to use.
-    """
-    corpora = config.data.train, config.data.dev, config.data.test or []
-    training, dev, test = (read_corpora(each, config.source_language, config.target_language) for each in corpora)
-    return Pairs(training, _without_blanks(dev, "dev"), test)
 
 
 def train(
@@ -76,8 +53,8 @@ def train(
     Args:
         config: What to train on and how.
         run_dir: Folder of the run; the caller holds its lock.
-        pairs: What `read_pairs(config)` gave, for a caller that reads them first; read here by default. The training
-            pairs are taken out of it, so that their text does not stay in memory.
+        pairs: What `read_pairs(config)` gave, for a caller that reads them first; read here by default. Text of
+            training pairs that it holds is released.
         resume: Whether to go on from the newest checkpoint there, with the tokenizer there.
         console: Where progress is shown; standard output by default.
 
@@ -86,9 +63,9 @@ def train(
     """
     keras.utils.set_random_seed(config.seed)
     training_pairs, dev_pairs, test_pairs = pairs or read_pairs(config)
-    source, target = _tokenizers(config, run_dir, training_pairs)
-    dataset = _batches(config, training_pairs, source, target)
-    training_pairs.clear()
+    source, target = load_tokenizers(config, run_dir, training_pairs)
+    dataset = make_batches(config, run_dir, training_pairs, source, target)
+    training_pairs.release()
     run = _Run(config, run_dir, dataset, source, target, dev_pairs)
     run.describe()
     if resume:
@@ -332,43 +309,6 @@ def _optimizer(training: TrainingConfig) -> keras.optimizers.Optimizer:
         weight_decay=training.weight_decay,
         ema_decay=training.ema_decay,
     )
-
-
-def _batches(
-    config: Config, pairs: list[SentencePair], source_tokenizer: Tokenizer, target_tokenizer: Tokenizer
-) -> ParallelDataset:
-    data = config.data
-    pair_filter = PairFilter(data.max_length_pieces, data.max_length_ratio, data.drop_duplicates)
-    corpus = TokenizedCorpus.from_pairs(pairs, source_tokenizer, target_tokenizer, pair_filter)
-    logger.info("training corpora: %s", pair_filter.report())
-    multiple = JAX_PAD_MULTIPLE if library_name() == "jax" else 1
-    return ParallelDataset(
-        corpus, size=config.batching.size, unit=config.batching.unit, seed=config.seed, pad_multiple=multiple
-    )
-
-
-def _tokenizers(config: Config, run_dir: RunDirectory, pairs: list[SentencePair]) -> tuple[Tokenizer, Tokenizer]:
-    """Returns the tokenizers of the run; those that are not there yet are trained."""
-
-    def load_or_train(name: str, lines: list[str]) -> Tokenizer:
-        path = run_dir.tokenizer / name
-        if not path.exists():
-            settings = config.tokenizer.model_dump(exclude={"joint"})
-            files.write_bytes(path, train_tokenizer(lines, **settings, seed=config.seed).model_bytes)
-        return Tokenizer.from_file(path)
-
-    sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
-    if config.tokenizer.joint:
-        joint = load_or_train("joint.spm", sources + targets)
-        return joint, joint
-    return load_or_train("source.spm", sources), load_or_train("target.spm", targets)
-
-
-def _without_blanks(pairs: list[SentencePair], name: str) -> list[SentencePair]:
-    kept = [pair for pair in pairs if pair.source.strip() and pair.target.strip()]
-    if len(kept) < len(pairs):
-        logger.warning("%s corpora: left out %s pairs with a blank side", name, f"{len(pairs) - len(kept):,}")
-    return kept
 
 
 def _card_score(data: str, score: Any) -> CardScore:

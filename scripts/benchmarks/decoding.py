@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import subprocess
@@ -50,11 +51,14 @@ def train_model(config: Config, num_pairs: int, folder: Path) -> None:
     """
     startup.import_keras()
     from nmt import config as configuration
+    from nmt.corpora import PairStream
     from nmt.run_dir import RunDirectory, library_versions
-    from nmt.training.trainer import read_pairs, train
+    from nmt.training.preparation import read_pairs
+    from nmt.training.trainer import train
 
     pairs = read_pairs(config)
-    pairs = pairs._replace(training=pairs.training[:num_pairs], test=[])
+    training = PairStream([list(itertools.islice(pairs.training, num_pairs))], max_held=num_pairs)
+    pairs = pairs._replace(training=training, test=[])
     run = RunDirectory.create(folder, config_yaml=configuration.dump(config), versions=library_versions())
     with run.lock():
         train(config, run, pairs=pairs)

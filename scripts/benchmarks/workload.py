@@ -47,7 +47,7 @@ def read(config: Config, num_pairs: int) -> Material:
         NMTError: A corpus can't be read or is too small.
     """
     from nmt.corpora import read_corpora
-    from nmt.data.dataset import TokenizedCorpus
+    from nmt.data.corpus import TokenizedCorpus
     from nmt.text.filters import PairFilter
     from nmt.text.tokenizer import train_tokenizer
 
@@ -79,7 +79,7 @@ def generate(num_pairs: int, lengths: tuple[int, int], vocabulary_size: int, see
         vocabulary_size: Pieces of the one vocabulary; ids are drawn from the ordinary pieces.
         seed: Seed of lengths and ids.
     """
-    from nmt.data.dataset import TokenizedCorpus
+    from nmt.data.corpus import TokenizedCorpus
     from nmt.text.special import EOS_ID
 
     random = np.random.default_rng(seed)
@@ -107,7 +107,6 @@ def generate(num_pairs: int, lengths: tuple[int, int], vocabulary_size: int, see
         source_offsets=source_offsets,
         target_ids=ids(int(target_offsets[-1])),
         target_offsets=target_offsets,
-        pair_numbers=np.arange(1, num_pairs + 1, dtype=np.int64),
     )
     return Material(corpus, vocabulary_size, vocabulary_size)
 

@@ -170,7 +170,7 @@ class TestRefused:
         with pytest.raises(InputError) as error:
             plan_batches([3, 4, 9], [3, 12, 9], size=11, unit="tokens", seed=1, epoch=0)
         message = str(error.value)
-        assert "pair 2 alone is longer than a batch: 4 source and 12 target tokens" in message
+        assert "a pair alone is longer than a batch: 4 source and 12 target tokens" in message
         assert "Received: size=11, unit='tokens'" in message
         assert "Raise the size to 12 or more" in message
 

@@ -1,4 +1,4 @@
-"""The corpus in flat arrays, and batches as `fit` takes them, with a stand-in for the tokenizer."""
+"""Batches as `fit` takes them, of a corpus in one block and in several."""
 
 import keras
 import numpy as np
@@ -6,104 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.data import dataset as dataset_module
-from nmt.data.dataset import ParallelDataset, TokenizedCorpus
-from nmt.errors import CorpusError, InputError
-from nmt.text.corpus import SentencePair
-from nmt.text.filters import PairFilter
+from nmt.data.dataset import ParallelDataset
+from nmt.errors import InputError
 from nmt.text.special import BOS_ID, EOS_ID, PAD_ID
-
-
-class NumberTokenizer:
-    """A line is its ids, in digits."""
-
-    def __init__(self, vocabulary_size=1000):
-        self.vocabulary_size = vocabulary_size
-        self.chunk_sizes = []
-
-    def encode(self, lines):
-        self.chunk_sizes.append(len(lines))
-        return [[int(word) for word in line.split()] for line in lines]
-
-
-def three_pieces_at_most():
-    return PairFilter(max_length_pieces=3, max_length_ratio=9.0, drop_duplicates=True)
-
-
-def encode(pairs, pair_filter=None, vocabulary_size=1000):
-    tokenizer = NumberTokenizer(vocabulary_size)
-    return TokenizedCorpus.from_pairs([SentencePair(*pair) for pair in pairs], tokenizer, tokenizer, pair_filter)
-
-
-def random_corpus(num_pairs, rng):
-    """Every id occurs once in the whole corpus, so that a row tells which pair it is."""
-    ids = iter(range(4, 60_000))
-    lengths = rng.integers(1, 10, (num_pairs, 2))
-    rows = [tuple(" ".join(str(next(ids)) for _ in range(length)) for length in pair) for pair in lengths]
-    return encode(rows, vocabulary_size=60_000)
-
-
-def row(ids):
-    return [int(i) for i in ids if i != PAD_ID]
-
-
-class TestTokenizedCorpus:
-    PAIRS = (("11 12", "21"), ("", "22"), ("13", "23 24 25"), ("14 15 16 17", "26"), ("18", "27"))
-
-    def test_every_pair_in_order(self):
-        corpus = encode(self.PAIRS)
-        assert len(corpus) == 5
-        assert [corpus.source(i).tolist() for i in range(5)] == [[11, 12], [], [13], [14, 15, 16, 17], [18]]
-        assert [corpus.target(i).tolist() for i in range(5)] == [[21], [22], [23, 24, 25], [26], [27]]
-        assert corpus.source(0).dtype == corpus.target(0).dtype == np.int32
-        assert corpus.source_lengths.tolist() == [2, 0, 1, 4, 1]
-        assert corpus.target_lengths.tolist() == [1, 1, 3, 1, 1]
-        assert corpus.pair_numbers.tolist() == [1, 2, 3, 4, 5]
-        assert (corpus.source(-1).tolist(), corpus.target(-1).tolist()) == ([18], [27])
-        with pytest.raises(IndexError):
-            corpus.source(5)
-        assert repr(corpus) == "TokenizedCorpus(5 pairs, 8 + 7 pieces)"
-
-    def test_the_filter_leaves_out_and_counts(self):
-        pair_filter = three_pieces_at_most()
-        corpus = encode(self.PAIRS, pair_filter)
-        assert [corpus.source(i).tolist() for i in range(3)] == [[11, 12], [13], [18]]
-        assert [corpus.target(i).tolist() for i in range(3)] == [[21], [23, 24, 25], [27]]
-        assert corpus.pair_numbers.tolist() == [1, 3, 5]
-        assert pair_filter.report() == "kept 3 of 5 pairs; left out 2: 1 with a blank side, 1 longer than 3 pieces"
-
-    @pytest.mark.parametrize("chunk_pairs", [1, 2, 3, 100])
-    def test_chunks_change_nothing(self, chunk_pairs, monkeypatch):
-        monkeypatch.setattr(dataset_module, "CHUNK_PAIRS", chunk_pairs)
-        corpus, whole = encode(self.PAIRS, three_pieces_at_most()), encode([self.PAIRS[i] for i in (0, 2, 4)])
-        for name in ("source_ids", "source_offsets", "target_ids", "target_offsets"):
-            assert getattr(corpus, name).tolist() == getattr(whole, name).tolist()
-        assert corpus.pair_numbers.tolist() == [1, 3, 5]
-
-    def test_at_most_a_chunk_is_read_ahead(self, monkeypatch):
-        monkeypatch.setattr(dataset_module, "CHUNK_PAIRS", 3)
-        tokenizer = NumberTokenizer()
-        TokenizedCorpus.from_pairs((SentencePair("4", "5") for _ in range(8)), tokenizer, tokenizer)
-        assert tokenizer.chunk_sizes == [3, 3, 3, 3, 2, 2]  # source and target of each chunk
-
-    @pytest.mark.parametrize(
-        ("vocabulary_size", "dtype"),
-        [(256, np.uint8), (257, np.uint16), (65_536, np.uint16), (65_537, np.uint32)],
-    )
-    def test_the_smallest_type_that_holds_the_vocabulary(self, vocabulary_size, dtype):
-        last = vocabulary_size - 1
-        corpus = encode([(f"4 {last}", f"{last}")], vocabulary_size=vocabulary_size)
-        assert corpus.source_ids.dtype == corpus.target_ids.dtype == dtype
-        assert corpus.source(0).tolist() == [4, last]
-
-    def test_nothing_left(self):
-        with pytest.raises(CorpusError, match="nothing is left of the corpus: kept 0 of 2 pairs; left out 2: 1 with"):
-            encode([("1 2 3 4", "1"), (" ", "1")], three_pieces_at_most())
-
-    @pytest.mark.parametrize("pair_filter", [None, three_pieces_at_most()])
-    def test_no_pairs(self, pair_filter):
-        with pytest.raises(CorpusError, match="nothing is left of the corpus: it has no sentence pairs"):
-            encode([], pair_filter)
+from tests.data.numbered import encode, random_corpus, row
 
 
 class TestBatches:
@@ -178,7 +84,7 @@ class TestBatches:
 
     def test_refusals(self):
         corpus = encode([("11 12", "21"), ("13", "22 23 24")])
-        with pytest.raises(InputError, match="pair 2 alone is longer than a batch: 2 source and 4 target tokens"):
+        with pytest.raises(InputError, match="a pair alone is longer than a batch: 2 source and 4 target tokens"):
             ParallelDataset(corpus, size=3, unit="tokens", seed=1)
         with pytest.raises(InputError, match="Received: pad_multiple=0"):
             ParallelDataset(corpus, size=3, unit="sentences", seed=1, pad_multiple=0)

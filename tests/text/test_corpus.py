@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,24 @@ def test_sides_of_unequal_length(tmp_path, seed, swapped, num_missing):
 def test_where_tiny_sides_part(tmp_path, source, target, line):
     message = refusal(read_files(write(tmp_path / "a", source), write(tmp_path / "b", target)))
     assert f"They seem to part at line {line};" in message
+
+
+def test_a_pipe_is_not_read_twice_to_find_where_the_sides_part(tmp_path):
+    """It has nothing more to give, and opening it again could wait for ever."""
+    os.mkfifo(tmp_path / "a")
+    writer = threading.Thread(target=(tmp_path / "a").write_bytes, args=(b"one\ntwo\n",))
+    writer.start()
+    message = refusal(read_files(tmp_path / "a", write(tmp_path / "b", "eins\n")))
+    writer.join()
+    assert message.endswith("Received: 2 and 1 lines. Compare the files.")
+
+
+def test_digests_stand_for_the_whole_text_of_both_sides():
+    sides = ["", "a", "b", "ab", "a\0", "1:a", "\ud800", "\ufffd", "é", "e\u0301"]
+    pairs = [SentencePair(source, target) for source in sides for target in sides]
+    assert len({pair.digest() for pair in pairs}) == len(pairs)
+    # Which block of a corpus a pair lies in follows from it: it is the same in every process and release.
+    assert SentencePair("Yes.", "Oui.").digest().hex() == "7602f15f68151cff6b93799164ddd4f3"
 
 
 def test_the_parting_line_against_every_possibility(seed):

@@ -35,6 +35,14 @@ def test_duplicates_are_equal_in_every_character_of_both_sides():
     assert keeps_all.report() == "kept all 6 pairs"
 
 
+def test_what_is_forgotten_is_no_duplicate():
+    pair_filter = make()
+    assert pair_filter.keeps_text(SentencePair("a", "b"))
+    pair_filter.forget()
+    assert pair_filter.keeps_text(SentencePair("a", "b"))
+    assert pair_filter.report() == "kept all 2 pairs"
+
+
 @pytest.mark.parametrize(
     ("lengths", "reason"),
     [

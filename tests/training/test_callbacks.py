@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from nmt.data.dataset import ParallelDataset, TokenizedCorpus
+from nmt.data.corpus import TokenizedCorpus
+from nmt.data.dataset import ParallelDataset
 from nmt.errors import TrainingError
 from nmt.training import callbacks
 from nmt.training.callbacks import Clock, Display, EpochEnd, duration, peak_memory_gb
@@ -27,7 +28,7 @@ def dataset():
     """Five pairs, two a batch: three batches."""
     offsets = np.concatenate([[0], np.cumsum(TARGET_LENGTHS)])
     ids = np.arange(offsets[-1]) + 4
-    corpus = TokenizedCorpus(ids, offsets, ids, offsets, np.arange(5) + 1)
+    corpus = TokenizedCorpus(ids, offsets, ids, offsets)
     return ParallelDataset(corpus, size=2, unit="sentences", seed=1)
 
 

@@ -19,7 +19,7 @@ from nmt.errors import TokenizerError, TrainingError
 from nmt.evaluation.metrics import MetricScore
 from nmt.run_dir import RunDirectory
 from nmt.text.tokenizer import Tokenizer
-from nmt.training import callbacks, trainer
+from nmt.training import callbacks, preparation, trainer
 from nmt.training.objective import Objective
 from nmt.training.validation import Validation
 from tests.training import tiny_run
@@ -374,7 +374,7 @@ class TestResume:
         run_dir = run(settings, tmp_path / "run")
         before = (run_dir.tokenizer / "joint.spm").read_bytes()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(trainer, "train_tokenizer", None)
+            patch.setattr(preparation, "train_tokenizer", None)
             run(with_changes(tree, {"training.max_epochs": 2}), tmp_path / "run", resume=True)
         assert (run_dir.tokenizer / "joint.spm").read_bytes() == before
         assert epochs_of(run_dir) == [1, 2]

@@ -1,0 +1,113 @@
+"""The preparation of a training run: from a configuration to its pairs, its tokenizers and its batches.
+
+This module knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from nmt import files
+from nmt.backend import library_name
+from nmt.config import Config
+from nmt.corpora import PairStream, read_corpora, stream_corpora
+from nmt.data import blocks
+from nmt.data.dataset import ParallelDataset
+from nmt.run_dir import RunDirectory
+from nmt.text.corpus import SentencePair
+from nmt.text.filters import PairFilter
+from nmt.text.tokenizer import Tokenizer, train_tokenizer
+
+logger = logging.getLogger(__name__)
+
+JAX_PAD_MULTIPLE = 8
+"""On JAX every new shape compiles for seconds; elsewhere rows are padded to the longest of their batch alone."""
+
+
+class Pairs(NamedTuple):
+    """The sentence pairs of a run."""
+
+    training: PairStream
+    dev: list[SentencePair]
+    test: list[SentencePair]
+
+
+def read_pairs(config: Config) -> Pairs:
+    """Reads all corpora that a configuration names; those to train on are not held in memory if they are large.
+
+    Raises:
+        CorpusError: One of them can't be read, or has no pair to use.
+    """
+    languages = config.source_language, config.target_language
+    training = stream_corpora(config.data.train, *languages, max_held=blocks.BLOCK_PAIRS)
+    dev, test = (read_corpora(corpora, *languages) for corpora in (config.data.dev, config.data.test or []))
+    return Pairs(training, _without_blanks(dev, "dev"), test)
+
+
+def load_tokenizers(
+    config: Config, run_dir: RunDirectory, pairs: Iterable[SentencePair]
+) -> tuple[Tokenizer, Tokenizer]:
+    """Returns the tokenizers of the source and the target side; those that are not in the run yet are trained.
+
+    Args:
+        config: What kind of tokenizers.
+        run_dir: Folder of the run; they are kept there.
+        pairs: What to train them on; read twice at most.
+
+    Raises:
+        TokenizerError: One can't be trained, or that of the run is damaged.
+    """
+
+    def load_or_train(name: str, lines: Iterable[str]) -> Tokenizer:
+        path = run_dir.tokenizer / name
+        if not path.exists():
+            settings = config.tokenizer.model_dump(exclude={"joint"})
+            files.write_bytes(path, train_tokenizer(lines, **settings, seed=config.seed).model_bytes)
+        return Tokenizer.from_file(path)
+
+    sources, targets = (pair.source for pair in pairs), (pair.target for pair in pairs)
+    if config.tokenizer.joint:
+        joint = load_or_train("joint.spm", itertools.chain(sources, targets))
+        return joint, joint
+    return load_or_train("source.spm", sources), load_or_train("target.spm", targets)
+
+
+def make_batches(
+    config: Config,
+    run_dir: RunDirectory,
+    pairs: PairStream,
+    source_tokenizer: Tokenizer,
+    target_tokenizer: Tokenizer,
+) -> ParallelDataset:
+    """Filters and tokenizes the training pairs, and logs what was left out of them.
+
+    Args:
+        config: The filter's limits, the size of the batches, the seed of their order.
+        run_dir: Folder of the run; a large corpus has its ids there, in a file without a name.
+        pairs: Read once.
+        source_tokenizer: Encodes the source sides.
+        target_tokenizer: Encodes the target sides.
+
+    Raises:
+        CorpusError: No pair is left.
+        FileError: The folder is full.
+        InputError: A pair alone is longer than a batch.
+    """
+    data = config.data
+    pair_filter = PairFilter(data.max_length_pieces, data.max_length_ratio, data.drop_duplicates)
+    corpus = blocks.tokenize(pairs, source_tokenizer, target_tokenizer, pair_filter, run_dir.path)
+    logger.info("training corpora: %s", pair_filter.report())
+    multiple = JAX_PAD_MULTIPLE if library_name() == "jax" else 1
+    return ParallelDataset(
+        corpus, size=config.batching.size, unit=config.batching.unit, seed=config.seed, pad_multiple=multiple
+    )
+
+
+def _without_blanks(pairs: list[SentencePair], name: str) -> list[SentencePair]:
+    kept = [pair for pair in pairs if pair.source.strip() and pair.target.strip()]
+    if len(kept) < len(pairs):
+        logger.warning("%s corpora: left out %s pairs with a blank side", name, f"{len(pairs) - len(kept):,}")
+    return kept
