@@ -128,13 +128,15 @@ def train(
 
     settings = load(config, overrides or ())
     path = run_dir or Path("runs", config.stem)
-    training_run.check(path, settings, resume=resume, replace=replace)
+    settings = training_run.check(path, settings, resume=resume, replace=replace)
     startup.import_keras()
     from nmt.backend import library_name
+    from nmt.training.precision import choose_precision
     from nmt.training.preparation import read_pairs
     from nmt.training.trainer import train as fit
 
     pairs = read_pairs(settings)  # first: a mistyped path must not cost the run that --replace deletes
+    settings = training_run.with_precision(settings, choose_precision(settings.training.precision))
     with training_run.opened(path, settings, library_name(), resume=resume, replace=replace) as run:
         fit(settings, run, pairs=pairs, resume=resume)
 

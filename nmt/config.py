@@ -196,7 +196,9 @@ class TrainingConfig(_Section):
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="Decay an update of the averaged weights that are validated and saved; null: off."
     )
-    precision: Literal["float32", "mixed_bfloat16"] = Field("float32", description="Arithmetic of the layers.")
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = Field(
+        "float32", description="Arithmetic of the layers' products; auto: bfloat16 where this machine is faster in it."
+    )
     max_epochs: int = Field(30, ge=1, description="Most passes over the training data.")
     max_updates: int | None = Field(None, ge=1, description="Most optimizer updates; null: no limit.")
     max_minutes: float | None = Field(None, gt=0, description="Most minutes of training; null: no limit.")

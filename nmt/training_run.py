@@ -9,7 +9,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nmt import config, files
 from nmt.config import Config
@@ -21,7 +21,7 @@ from nmt.run_dir import RunDirectory, library_versions
 logger = logging.getLogger(__name__)
 
 
-def check(path: Path, settings: Config, *, resume: bool, replace: bool) -> None:
+def check(path: Path, settings: Config, *, resume: bool, replace: bool) -> Config:
     """Refuses what can't become a run, before Keras is imported.
 
     Args:
@@ -29,6 +29,9 @@ def check(path: Path, settings: Config, *, resume: bool, replace: bool) -> None:
         settings: The configuration.
         resume: Whether the run there goes on; it must then have the same configuration.
         replace: Whether it is to be deleted.
+
+    Returns:
+        The configuration of the run: of one that is resumed its own, in which nothing is left to be chosen.
 
     Raises:
         InputError: It is to be resumed and deleted.
@@ -39,9 +42,11 @@ def check(path: Path, settings: Config, *, resume: bool, replace: bool) -> None:
         raise InputError("--resume goes on with a run, --replace deletes it. Received: both. Choose one.")
     if not resume:
         RunDirectory(path).check_free(replace=replace)
-        return
-    run = RunDirectory.open(path)
-    old, new = _leaves(config.load(run.config_path).model_dump()), _leaves(settings.model_dump())
+        return settings
+    of_run = config.load(RunDirectory.open(path).config_path)
+    if settings.training.precision == "auto":
+        settings = with_precision(settings, of_run.training.precision)
+    old, new = _leaves(of_run.model_dump()), _leaves(settings.model_dump())
     differing = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     if differing:
         lines = [f"  {key}: the run has {shown(old.get(key))}. Received: {shown(new.get(key))}" for key in differing]
@@ -50,6 +55,12 @@ def check(path: Path, settings: Config, *, resume: bool, replace: bool) -> None:
             "\n".join([f"{path}: a run goes on with the configuration that it has; {count}", *lines])
             + "\nUndo the change, or start another run with it: --run-dir DIR without --resume."
         )
+    return of_run
+
+
+def with_precision(settings: Config, precision: Literal["auto", "float32", "mixed_bfloat16"]) -> Config:
+    """Returns the configuration with this precision, so that a run keeps the one it began with."""
+    return settings.model_copy(update={"training": settings.training.model_copy(update={"precision": precision})})
 
 
 @contextlib.contextmanager

@@ -333,6 +333,9 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, A
     preparation.read_pairs = lambda settings: "the pairs"  # type: ignore[attr-defined]
     backend = type(sys)("nmt.backend")
     backend.library_name = lambda: "tensorflow"  # type: ignore[attr-defined]
+    precision = type(sys)("nmt.training.precision")
+    precision.choose_precision = lambda name: "mixed_bfloat16" if name == "auto" else name  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "nmt.training.precision", precision)
     monkeypatch.setitem(sys.modules, "nmt.training.trainer", trainer)
     monkeypatch.setitem(sys.modules, "nmt.training.preparation", preparation)
     monkeypatch.setitem(sys.modules, "nmt.backend", backend)
@@ -340,6 +343,16 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, A
     monkeypatch.chdir(tmp_path)
     Path("my.yaml").write_text(CONFIG)
     return calls
+
+
+def test_the_precision_that_is_chosen_is_kept(run: Run, trained: list[dict[str, Any]]) -> None:
+    assert run("train", "my.yaml", "--set", "training.precision=auto").status == 0
+    assert trained[0]["settings"].training.precision == "mixed_bfloat16"
+    assert "precision: mixed_bfloat16" in Path("runs/my/config.yaml").read_text()
+    assert run("train", "my.yaml", "--set", "training.precision=auto", "--resume").status == 0
+    assert trained[1]["settings"] == trained[0]["settings"]
+    finished = run("train", "my.yaml", "--set", "training.precision=float32", "--resume")
+    assert "training.precision: the run has 'mixed_bfloat16'. Received: 'float32'" in finished.err
 
 
 def test_train_makes_a_run_directory_with_the_name_of_the_configuration(

@@ -31,6 +31,7 @@ from nmt.training.callbacks import Clock, Display, EpochEnd, duration, peak_memo
 from nmt.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from nmt.training.objective import Objective
 from nmt.training.optimizers import build_optimizer
+from nmt.training.precision import choose_precision
 from nmt.training.preparation import Pairs, load_tokenizers, make_batches, read_pairs
 from nmt.training.schedules import WarmupSchedule
 from nmt.training.validation import Validation, inference_weights, validate
@@ -94,7 +95,7 @@ class _Run:
         self.dev_pairs = dev_pairs
         self.progress = Progress()
         sizes = source_tokenizer.vocabulary_size, target_tokenizer.vocabulary_size
-        self.model = build_model(config.model, *sizes, dtype=config.training.precision)
+        self.model = build_model(config.model, *sizes, dtype=choose_precision(config.training.precision))
         self.objective = Objective(self.model, config.training.label_smoothing)
         self.optimizer = _optimizer(config.training)
         self.optimizer.build(self.objective.trainable_variables)
