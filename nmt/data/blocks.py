@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BLOCK_PAIRS = 500_000
+BLOCK_PAIRS = 200_000
 """Most pairs of a block, on average: about so many are in memory at a time."""
 
 MAX_BLOCKS = 500

@@ -23,8 +23,10 @@ from typing import Any, Literal
 from nmt.errors import TokenizerError
 from nmt.text.special import BOS_ID, BOS_PIECE, EOS_ID, EOS_PIECE, PAD_ID, PAD_PIECE, UNK_ID, UNK_PIECE
 
-MAX_TRAINING_BYTES = 50_000_000
+MAX_TRAINING_BYTES = 12_000_000
 """Most text that a tokenizer is trained on; unigram training takes about 25 times as much memory."""
+
+_THINNED_SHARE = 0.8  # of the lines that are kept when they have become too many
 
 UNK_TEXT = "⁇"
 """What the unknown piece is decoded to."""
@@ -205,7 +207,7 @@ def train_tokenizer(
 
 
 def _sample(lines: Iterable[str], seed: int) -> list[bytes]:
-    """Returns the lines to train on: all of them, or a random part that is halved whenever it grows too large."""
+    """Returns the lines to train on: all of them, or a random part that is thinned whenever it grows too large."""
     generator = random.Random(seed)
     kept: list[bytes] = []
     num_lines = num_bytes = 0
@@ -217,8 +219,8 @@ def _sample(lines: Iterable[str], seed: int) -> list[bytes]:
         kept.append(_to_utf8(line.replace(_RESERVED, " ")))
         num_bytes += len(kept[-1])
         while num_bytes > MAX_TRAINING_BYTES and len(kept) > 1:
-            share /= 2
-            kept = [line for line in kept if generator.random() < 0.5] or kept[:1]
+            share *= _THINNED_SHARE
+            kept = [line for line in kept if generator.random() < _THINNED_SHARE] or kept[:1]
             num_bytes = sum(map(len, kept))
     if share < 1:
         logger.info(
