@@ -35,6 +35,7 @@ _TAIL_BYTES = 65_536
 _REMEDIES = {
     errno.ENOSPC: "Free some space there, or choose another folder.",
     errno.EDQUOT: "Free some of your quota there, or choose another folder.",
+    errno.EMFILE: "Allow the process more open files: ulimit -n 1024.",
     errno.EROFS: "Choose a folder that can be written.",
     errno.EACCES: "Check its permissions, or choose another path.",
     errno.EPERM: "Check its permissions, or choose another path.",

@@ -194,6 +194,7 @@ def test_a_folder_killed_between_the_renames_comes_back(tmp_path, caplog):
     (tmp_path / ".nmt-0123456789abcdef.tmp").mkdir()
     (tmp_path / ".nmt-0123456789abcdef.tmp" / "new").write_bytes(b"new")
     (tmp_path / ".nmt-fedcba9876543210.tmp").write_bytes(b"half")
+    (tmp_path / ".nmt-ab_12xyz.tmp").write_bytes(b"as Python's tempfile names it")
     (tmp_path / ".nmt-mine.tmp").write_bytes(b"somebody else's")
     files.remove_leftovers(tmp_path)
     assert tree(tmp_path) == {"best/old": b"old", ".nmt-mine.tmp": b"somebody else's"}
@@ -269,7 +270,7 @@ def test_what_can_t_be_written_is_named_with_its_remedy(tmp_path, name, problem)
         (errno.EROFS, "Read-only file system. Choose a folder that can be written."),
         (errno.EACCES, "Permission denied. Check its permissions, or choose another path."),
         (errno.EDQUOT, "Disk quota exceeded. Free some of your quota there, or choose another folder."),
-        (errno.EMFILE, "Too many open files. Check the path."),
+        (errno.EMFILE, "Too many open files. Allow the process more open files: ulimit -n 1024."),
     ],
 )
 def test_a_refused_open_is_named_with_its_remedy(tmp_path, number, problem):
