@@ -1,17 +1,19 @@
 """How the cost of a token grows, one size at a time while the others stay as they are.
 
-With the corpus, which should cost memory for its ids and nothing else; with vocabulary, length of sentences, batch,
+With the corpus, which should cost no memory beyond that of a block; with vocabulary, length of sentences, batch,
 width of the model, and beam. Each point is a process of its own.
 """
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks import decoding, memory, process, training, workload
+from benchmarks.letters import LetterPairs, LetterTokenizer
 from nmt import config as configuration
 from nmt import startup
 
@@ -59,7 +61,10 @@ def training_point(axis: str, value: int, num_repeats: int) -> dict[str, Any]:
 
 
 def corpus_point(num_pairs: int) -> dict[str, Any]:
-    """Measures the path of the data with a corpus of generated pairs, around a model so small that it hardly counts.
+    """Measures the path of the data with a corpus of generated text, around a model so small that it hardly counts.
+
+    The text takes the way of `nmt train` from a stream of pairs to batches, but for the tokenizer, whose pieces are
+    letters. Between two times of training all blocks of an epoch are visited.
 
     Runs in this process: call it through `process.run`.
 
@@ -67,44 +72,62 @@ def corpus_point(num_pairs: int) -> dict[str, Any]:
         num_pairs: Number of pairs.
 
     Returns:
-        The figures by name: seconds of planning an epoch and of making a batch, both a token, and memory.
+        The figures by name: seconds of reading and tokenizing the corpus, of planning an epoch and of making a batch,
+        and memory.
     """
     startup.import_keras()
+    from nmt.corpora import PairStream
+    from nmt.data import blocks
+    from nmt.text.filters import PairFilter
+
     config = configuration.load(workload.DEFAULT_CONFIG, [f"model.{name}=8" for name in TINY_MODEL])
+    data, vocabulary_size = config.data, config.tokenizer.vocabulary_size
     before = memory.resident_gb()
-    material = workload.generate(num_pairs, CORPUS_LENGTHS, config.tokenizer.vocabulary_size)
-    corpus = material.corpus
-    flat = (corpus.source_ids, corpus.target_ids, corpus.source_offsets, corpus.target_offsets, corpus.pair_numbers)
-    corpus_bytes = sum(array.nbytes for array in flat)
-    with_corpus = memory.resident_gb()
-    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        pairs = PairStream([LetterPairs(num_pairs, CORPUS_LENGTHS)], max_held=blocks.BLOCK_PAIRS)
+        tokenizer: Any = LetterTokenizer(vocabulary_size)
+        pair_filter = PairFilter(data.max_length_pieces, data.max_length_ratio, data.drop_duplicates)
+        corpus = blocks.tokenize(pairs, tokenizer, tokenizer, pair_filter, folder)
+        pairs.release()
+        del pair_filter
+        building = time.perf_counter() - start
+    with_corpus, building_peak = memory.resident_gb(), memory.peak_gb()
+    block = corpus.block(0)
+    block_bytes = sum(
+        array.nbytes for array in (block.source_ids, block.target_ids, block.source_offsets, block.target_offsets)
+    )
+    bytes_per_pair = block_bytes / len(block)
+    del block
     dataset = workload.dataset_of(config, corpus)
+    objective = workload.objective_of(config, workload.Material(corpus, vocabulary_size, vocabulary_size))
+    training.fit(objective, dataset, 0, NUM_WARM_UP_UPDATES)
+    early = memory.resident_gb()
+    dataset.epoch = 1
+    start = time.perf_counter()
+    num_tokens = sum(map(dataset.num_target_tokens, range(len(dataset))))  # reads and plans block after block
     planning = time.perf_counter() - start
-    with_plan, planning_peak = memory.resident_gb(), memory.peak_gb()
-    num_tokens = len(corpus.target_ids) + num_pairs
-    sample = range(0, len(dataset), max(1, len(dataset) // NUM_CORPUS_UPDATES))
+    sample = range(max(0, len(dataset) - NUM_CORPUS_UPDATES), len(dataset))  # all, or nearly, of the last block
     start = time.perf_counter()
     for batch in sample:
         dataset[batch]
     making = time.perf_counter() - start
-    objective = workload.objective_of(config, material)
-    training.fit(objective, dataset, 0, NUM_WARM_UP_UPDATES)
-    early = memory.resident_gb()
-    tokens_per_second = training.fit(objective, dataset, 0, NUM_CORPUS_UPDATES)
+    tokens_per_second = training.fit(objective, dataset, 1, NUM_CORPUS_UPDATES)
     late = memory.resident_gb()
     return {
         "corpus": num_pairs,
+        "num_blocks": corpus.num_blocks,
         "num_target_tokens": num_tokens,
-        "corpus_gb": corpus_bytes / 1e9,
-        "bytes_per_pair": corpus_bytes / num_pairs,
+        "block_gb": block_bytes / 1e9,
+        "bytes_per_pair": bytes_per_pair,
+        "building_seconds": building,
         "planning_seconds": planning,
         "planning_microseconds_per_token": planning / num_tokens * 1e6,
         "batch_microseconds_per_token": making / sum(map(dataset.num_target_tokens, sample)) * 1e6,
         "tiny_model_microseconds_per_token": 1e6 / tokens_per_second,
         "resident_before_gb": before,
         "resident_with_corpus_gb": with_corpus,
-        "resident_with_plan_gb": with_plan,
-        "peak_of_planning_gb": planning_peak,
+        "peak_of_building_gb": building_peak,
         "growth_in_training_gb": None if early is None or late is None else max(0.0, late - early),
         "peak_memory_gb": memory.peak_gb(),
     }

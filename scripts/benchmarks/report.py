@@ -209,17 +209,18 @@ def _beam_row(point: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _corpus_table(points: list[dict[str, Any]]) -> _Titled:
-    memory = ("bytes/pair", "ids, GB", "planned, GB", "peak, GB", "later, +GB")
-    columns = ("pairs", *memory, "plan, s", "plan, µs", "batch, µs", "fit, µs")
+    memory = ("B/pair", "block, GB", "built, GB", "peak, GB", "later, +GB")
+    columns = ("pairs", "blocks", *memory, "build, s", "plan, µs", "batch, µs", "fit, µs")
     rows = [
         (
             f"{point['corpus']:,}",
+            str(point["num_blocks"]),
             _number(point["bytes_per_pair"]),
-            _number(point["corpus_gb"]),
-            _gb(point["resident_with_plan_gb"]),
+            _number(point["block_gb"]),
+            _gb(point["peak_of_building_gb"]),
             _gb(point["peak_memory_gb"]),
             _gb(point["growth_in_training_gb"]),
-            _number(point["planning_seconds"]),
+            _number(point["building_seconds"]),
             _number(point["planning_microseconds_per_token"]),
             _number(point["batch_microseconds_per_token"]),
             _number(point["tiny_model_microseconds_per_token"]),
@@ -227,9 +228,10 @@ def _corpus_table(points: list[dict[str, Any]]) -> _Titled:
         for point in points
     ]
     title = (
-        "The path of the data with the corpus: bytes that the ids need; memory of the process with ids and plan, at "
-        "its peak, and what 100 updates added; time a target token of planning an epoch, making a batch, and of all of "
-        "`fit` around a tiny model"
+        "The path of the data with the corpus: bytes that the ids need; memory of a block of them, of the process at "
+        "its peak while the blocks are made and at its peak in all, and what an epoch's blocks and 100 updates added; "
+        "time of making the blocks; time a target token of reading and planning those of an epoch, of making a batch, "
+        "and of all of `fit` around a tiny model"
     )
     return _table(title, columns, rows)
 

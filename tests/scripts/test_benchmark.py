@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import decoding, growth, limit, report, training
 from benchmarks.spread import Spread
+from nmt.data import blocks
 from nmt.errors import NMTError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "model"
@@ -93,13 +94,15 @@ def test_a_translation_that_fails_is_told(tmp_path: Path) -> None:
 def test_growth_with_the_corpus(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(growth, "NUM_CORPUS_UPDATES", 1)
     monkeypatch.setattr(growth, "NUM_WARM_UP_UPDATES", 1)
-    monkeypatch.setattr(growth, "CORPUS_LENGTHS", (1, 2))
+    monkeypatch.setattr(growth, "CORPUS_LENGTHS", (2, 4))
+    monkeypatch.setattr(blocks, "BLOCK_PAIRS", 40)
     monkeypatch.setitem(growth.POINTS, "corpus", (90, 10**9))
     assert run("growth", "--axis=corpus", "--max-pairs=90", "--json=-") == 0
     [point] = json.loads(capsys.readouterr().out)["results"]["axes"]["corpus"]
-    # Two bytes a piece, two offsets and a number of eight bytes a pair, and one more offset for each side.
-    pieces = 90 * point["bytes_per_pair"] - 90 * 3 * 8 - 2 * 8
-    assert 90 * 2 * 2 * growth.CORPUS_LENGTHS[0] <= pieces <= 90 * 2 * 2 * growth.CORPUS_LENGTHS[1]
+    assert point["num_blocks"] == 3
+    # Two bytes a piece, and two offsets of eight bytes a pair.
+    assert 2 * 2 * 2 + 2 * 8 <= point["bytes_per_pair"] <= 2 * 2 * 4 + 2 * 8 + 1
+    assert point["num_target_tokens"] <= 90 * 5
     assert point["planning_seconds"] > 0
 
 
