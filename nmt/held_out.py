@@ -21,7 +21,7 @@ from nmt.evaluation import report
 from nmt.text.corpus import SentencePair, read_files
 from nmt.text.lines import read_lines, single_line
 
-if TYPE_CHECKING:  # Keras comes with it: the one who has a translator has imported it
+if TYPE_CHECKING:  # NumPy comes with it: the one who has a translator has imported it
     from nmt.decoding.translator import Translator
 
 _UNSAVED, _UNSAVED_REFERENCE, _UNSAVED_BASELINE = "HYPOTHESES", "REFERENCE", "BASELINE"

@@ -60,11 +60,13 @@ def load(path: str | Path, *, device: Device = "cpu") -> Translator:
 
     Raises:
         ModelFileError: There is no model, or it is damaged, from elsewhere or of a newer format.
-        InputError: The backend of Keras sees no GPU.
+        InputError: The device is neither, or the backend of Keras sees no GPU.
 
     Example:
         >>> load("runs/quickstart").translate(["Good morning!"])  # doctest: +SKIP
     """
+    if device not in ("cpu", "gpu"):
+        raise InputError(f"a device is 'cpu' or 'gpu'. Received: device={device!r}.")
     folder = find_model(path)
     contents = load_model(folder, weight_shapes=_weight_shapes)
     if contents.target_tokenizer is None:

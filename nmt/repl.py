@@ -11,7 +11,6 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,11 +28,8 @@ from nmt.console import show, write_result
 from nmt.errors import InputError, NMTError, did_you_mean
 from nmt.terminal import printable
 
-if TYPE_CHECKING:  # Keras comes with it: the one who has a translator has imported it
+if TYPE_CHECKING:  # NumPy comes with it: the one who has a translator has imported it
     from nmt.decoding.translator import Hypothesis, Translator
-
-WARM_UP_LINES = ("one", "one two three four five six seven eight nine ten")
-"""Of two lengths: what is compiled for the second one serves every length (on JAX, these two lengths)."""
 
 WELCOME = "Type a sentence. /help lists the commands, Ctrl-D leaves."
 HELP = """\
@@ -121,11 +117,6 @@ class Conversation:
             return self._commands[name](argument.strip())
         return self._translation(line, width) if line else ""
 
-    def warm_up(self) -> None:
-        """Compiles what the next line needs, so that it is answered at once."""
-        for line in WARM_UP_LINES:
-            self._translate(line)
-
     def _translate(self, line: str) -> list[Hypothesis]:
         [found] = self.translator.translate_n_best(
             [line],
@@ -205,24 +196,18 @@ def converse(conversation: Conversation) -> None:
         complete_while_typing=Condition(lambda: session.default_buffer.text.startswith("/")),
     )
     _show([conversation.banner(), WELCOME, ""])
-    with ThreadPoolExecutor(max_workers=1) as background:
-        ready = background.submit(conversation.warm_up)
-        while not conversation.is_over:
-            try:
-                text = session.prompt(conversation.prompt)
-            except KeyboardInterrupt:
-                continue
-            except EOFError:
-                break
-            before = (conversation.translator, conversation.settings)
-            _answer(conversation, text.split("\n"), ready)  # several lines, if they were pasted
-            if before != (conversation.translator, conversation.settings):
-                ready = background.submit(conversation.warm_up)
+    while not conversation.is_over:
+        try:
+            text = session.prompt(conversation.prompt)
+        except KeyboardInterrupt:
+            continue
+        except EOFError:
+            break
+        _answer(conversation, text.split("\n"))  # several lines, if they were pasted
 
 
-def _answer(conversation: Conversation, lines: Iterable[str], ready: Future[None]) -> None:
+def _answer(conversation: Conversation, lines: Iterable[str]) -> None:
     try:
-        wait([ready])
         for line in lines:
             answer = conversation.answer(line, width=shutil.get_terminal_size().columns)
             _show(answer.split("\n") if answer else [])

@@ -26,7 +26,7 @@ from nmt.terminal import printable
 from nmt.text.corpus import SentencePair
 from nmt.text.lines import MAX_LINE_BYTES, decode_lines, read_lines
 
-if TYPE_CHECKING:  # Keras comes with it: the one who has a translator has imported it
+if TYPE_CHECKING:  # NumPy comes with it: the one who has a translator has imported it
     from nmt.decoding.translator import Hypothesis, Translator
 
 logger = logging.getLogger(__name__)

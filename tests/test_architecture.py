@@ -51,7 +51,8 @@ MAY_IMPORT = {
     "nmt.decoding.scoring": "",
     "nmt.decoding.search": "nmt.decoding.scoring nmt.text.special",
     "nmt.decoding.forced": "nmt.decoding.search nmt.text.special",
-    "nmt.decoding.numpy_model": "nmt.decoding.search nmt.text.special",
+    "nmt.decoding.workers": "",
+    "nmt.decoding.numpy_model": "nmt.decoding.search nmt.decoding.workers nmt.text.special",
     "nmt.decoding.keras_model": (
         "nmt.backend nmt.data.batching nmt.layers nmt.model nmt.decoding.search nmt.text.special"
     ),
@@ -98,7 +99,8 @@ HEAVY = {"datasets", "matplotlib", "pandas", "sacrebleu", "sentencepiece", "zsta
 WITHOUT_KERAS = (
     "nmt.errors", "nmt.files", "nmt.config", "nmt.text", "nmt.evaluation", "nmt.run_dir", "nmt.corpora",
     "nmt.attention_table", "nmt.plotting", "nmt.data.batching", "nmt.weight_shapes", "nmt.decoding.scoring",
-    "nmt.decoding.search", "nmt.decoding.forced", "nmt.decoding.numpy_model", "nmt.decoding.translator",
+    "nmt.decoding.search", "nmt.decoding.forced", "nmt.decoding.workers", "nmt.decoding.numpy_model",
+    "nmt.decoding.translator",
 )  # fmt: skip
 
 # Each can run code that lies in a file, or turn text into code.

@@ -102,6 +102,11 @@ def test_a_gpu_must_be_there(folder, monkeypatch):
         load(folder, device="gpu")
 
 
+def test_a_device_is_one_of_two(folder):
+    with pytest.raises(InputError, match=r"'cpu' or 'gpu'\. Received: device='cuda'"):
+        load(folder, device="cuda")
+
+
 def test_a_gpu_gives_the_same_translations(translator, folder, monkeypatch):
     # Without one here: what a GPU would compute with, on this machine's CPU.
     monkeypatch.setattr(backend, "has_gpu", lambda: True)

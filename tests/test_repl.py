@@ -131,15 +131,6 @@ def test_the_beam_is_never_smaller_than_the_number_of_translations(conversation:
         conversation.answer("/beam 2")
 
 
-def test_the_warm_up_compiles_for_the_settings(conversation: repl.Conversation, translator: FakeTranslator) -> None:
-    conversation.answer("/beam 7")
-    conversation.answer("/nbest 2")
-    conversation.answer("/attention on")
-    conversation.warm_up()
-    assert [lines for lines, _ in translator.calls] == [[line] for line in repl.WARM_UP_LINES]
-    assert translator.calls[-1][1] == {"n_best": 2, "beam_size": 7, "with_attention": True}
-
-
 # ---- the terminal ----
 
 
@@ -215,30 +206,6 @@ def test_a_pasted_colour_code_is_no_movement_of_a_mouse(
     """prompt_toolkit took `ESC [ 31 m` for one and printed a traceback."""
     lines, errors = shown_after(conversation, keys, "\x1b[31mred\r\x04", capsys)
     assert (lines, errors) == (["RED"], "")
-
-
-def test_the_search_is_warm_before_the_first_line_and_after_a_change(
-    conversation: repl.Conversation,
-    translator: FakeTranslator,
-    keys: PipeInput,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    shown_after(conversation, keys, "one\r/beam 2\rtwo\rthree\r\x04", capsys)
-    warm_up = [[line] for line in repl.WARM_UP_LINES]
-    assert [lines for lines, _ in translator.calls] == [*warm_up, ["one"], *warm_up, ["two"], ["three"]]
-
-
-def test_a_failed_warm_up_is_told_by_the_line_itself(
-    conversation: repl.Conversation,
-    keys: PipeInput,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def fail(self: repl.Conversation) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr(repl.Conversation, "warm_up", fail)
-    assert shown_after(conversation, keys, "one\r\x04", capsys) == (["ONE"], "")
 
 
 def test_the_history_is_kept_for_its_owner_alone(

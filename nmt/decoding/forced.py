@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -17,49 +17,54 @@ class Forced(NamedTuple):
 
     log_probs: NDArray[np.float32]
     """(T,), of each token, the end of sentence counted."""
-    attention: NDArray[np.float32]
-    """(T, S), over the tokens of the source, the end of sentence counted."""
+    attention: NDArray[np.float32] | None
+    """(T, S), over the tokens of the source, the end of sentence counted; where asked for."""
 
 
-class Model(StepModel, Protocol):
-    """A model that can also be asked about a certain next token, and saved."""
-
-    @property
-    def workers(self) -> int:
-        """How many batches are best worked on at a time, each in a thread."""
-
-    @property
-    def weights(self) -> Mapping[str, NDArray[np.float32]]:
-        """The weights by name, as in a model file."""
+class ForcedModel(StepModel, Protocol):
+    """A model that can also be asked about a certain next token."""
 
     def label_log_probs(self, readout: Any, labels: NDArray[np.integer[Any]], /) -> NDArray[np.float32]:
         """Returns the log-probability (N,) of each label (N,)."""
 
 
-def force(model: Model, source_ids: Sequence[Sequence[int]], target_ids: Sequence[Sequence[int]]) -> list[Forced]:
+def force(
+    model: ForcedModel,
+    source_ids: Sequence[Sequence[int]],
+    target_ids: Sequence[Sequence[int]],
+    *,
+    with_attention: bool = False,
+) -> list[Forced]:
     """Decodes known targets.
 
     Args:
         model: What decodes.
-        source_ids: A batch of sentences, each with its end of sentence.
+        source_ids: A batch of sentences, one or more, each with its end of sentence.
         target_ids: For each its target, likewise.
+        with_attention: Whether to keep the attention weights, T x S numbers for each sentence.
     """
     encoded, state = model.encode(source_ids)
     lengths = [len(ids) for ids in target_ids]
     forced = [
-        Forced(np.empty(len(target), "float32"), np.empty((len(target), len(source)), "float32"))
+        Forced(
+            np.empty(len(target), "float32"),
+            np.empty((len(target), len(source)), "float32") if with_attention else None,
+        )
         for source, target in zip(source_ids, target_ids, strict=True)
     ]
-    row_of = {one: one for one in range(len(forced))}  # in the state, which has a row for each that goes on
-    for t in range(max(lengths, default=0)):
-        going_on = [one for one, length in enumerate(lengths) if length > t]
-        parents = np.array([row_of[one] for one in going_on])
-        last = np.array([target_ids[one][t - 1] if t else BOS_ID for one in going_on])
+    # Which row of the state is whose: there is one for each sentence that goes on.
+    row_of = {sentence: sentence for sentence in range(len(forced))}
+    for t in range(max(lengths)):
+        going_on = [sentence for sentence, length in enumerate(lengths) if length > t]
+        parents = np.array([row_of[sentence] for sentence in going_on])
+        last = np.array([target_ids[sentence][t - 1] if t else BOS_ID for sentence in going_on])
         counts = [int(length > t) for length in lengths]
         readout, state, attention = model.advance(encoded, state, parents, last, counts)
-        log_probs = model.label_log_probs(readout, np.array([target_ids[one][t] for one in going_on]))
-        for row, one in enumerate(going_on):
-            forced[one].log_probs[t] = log_probs[row]
-            forced[one].attention[t] = attention[row, : len(source_ids[one])]
-        row_of = {one: row for row, one in enumerate(going_on)}
+        labels = np.array([target_ids[sentence][t] for sentence in going_on])
+        for row, (sentence, log_prob) in enumerate(zip(going_on, model.label_log_probs(readout, labels), strict=True)):
+            forced[sentence].log_probs[t] = log_prob
+            kept = forced[sentence].attention
+            if kept is not None:
+                kept[t] = attention[row, : kept.shape[1]]
+        row_of = {sentence: row for row, sentence in enumerate(going_on)}
     return forced

@@ -29,6 +29,10 @@ PAD_MULTIPLE = 8
 """Source lengths are padded to a multiple of this, so that few shapes occur: JAX compiles anew for each."""
 
 
+BATCH_MULTIPLE = 16
+"""Batches are filled up to a multiple of this, for the same reason."""
+
+
 class Grid(NamedTuple):
     """Something of every place of the grid, and which places are hypotheses."""
 
@@ -52,6 +56,7 @@ class KerasModel:
         weights = list(model.named_weights().values())
         self._encode = compiled(self._encode_tensors, weights)
         self._advance = compiled(self._advance_tensors, weights)
+        self._label = compiled(_label, [])
         self._best: dict[int, Any] = {}
 
     @property
@@ -61,7 +66,9 @@ class KerasModel:
 
     def encode(self, source_ids: Sequence[Sequence[int]]) -> tuple[EncoderOutput, Grid]:
         """Reads sentences that end with `EOS_ID`; returns what decoding needs, and one state a sentence."""
-        encoded, state = self._encode(ops.convert_to_tensor(pad(source_ids, PAD_MULTIPLE)))
+        num_spare = int(round_up(len(source_ids), BATCH_MULTIPLE)) - len(source_ids)
+        padded = pad([*source_ids, *([EOS_ID],) * num_spare], PAD_MULTIPLE)
+        encoded, state = self._encode(ops.convert_to_tensor(padded))
         return encoded, Grid(state, np.arange(len(source_ids)))
 
     def advance(
@@ -73,7 +80,7 @@ class KerasModel:
         counts: Sequence[int],
     ) -> tuple[Grid, Grid, NDArray[np.float32]]:
         """Decodes one position of every hypothesis; see `nmt.decoding.search.StepModel`."""
-        num_sentences = len(counts)
+        num_sentences = encoded.mask.shape[0]  # those that fill up the batch have no hypotheses
         # Once wide, the grid stays so: every width is a shape to compile.
         width = max(len(tree.flatten(state.values)[0]) // num_sentences, *counts)
         places = np.flatnonzero(np.arange(width) < np.array(counts)[:, None])
@@ -89,8 +96,8 @@ class KerasModel:
         if size not in self._best:
             self._best[size] = compiled(functools.partial(_best, size=size), [])
         rows, token_ids = (np.empty(0, "int32"),) * 2 if banned is None else banned
-        # What may never be emitted fills up the list, so that its length has few values.
-        spare = int(round_up(len(rows) + 1, 64)) - len(rows)
+        # What may never be emitted fills up the list, so that its length has few values: powers of two.
+        spare = max(64, 1 << len(rows).bit_length()) - len(rows)
         at = np.stack([readout.places[rows], token_ids], axis=1).astype("int32")
         at = np.concatenate([at, np.tile(np.array([[0, PAD_ID]], "int32"), (spare, 1))])
         found = self._best[size](readout.values, ops.convert_to_tensor(at))
@@ -99,10 +106,10 @@ class KerasModel:
 
     def label_log_probs(self, readout: Grid, labels: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         """Returns the log-probability (N,) of each label (N,)."""
-        at = ops.convert_to_tensor(labels.astype("int32"))
-        log_probs = ops.take(readout.values, ops.convert_to_tensor(readout.places.astype("int32")), axis=0)
-        found = ops.take_along_axis(log_probs, ops.expand_dims(at, 1), axis=1)
-        return np.asarray(ops.convert_to_numpy(found)[:, 0], "float32")
+        everywhere = np.full(len(readout.values), PAD_ID, "int32")
+        everywhere[readout.places] = labels
+        found = self._label(readout.values, ops.convert_to_tensor(everywhere))
+        return np.asarray(ops.convert_to_numpy(found)[readout.places], "float32")
 
     def _encode_tensors(self, source_ids: Tensor) -> tuple[EncoderOutput, DecoderState]:
         encoded = self.model.encode(source_ids)
@@ -124,3 +131,7 @@ def _best(log_probs: Tensor, banned: Tensor, size: int) -> tuple[Tensor, Tensor,
     log_probs = ops.scatter_update(log_probs, banned, ops.full((ops.shape(banned)[0],), -np.inf))
     best, token_ids = ops.top_k(log_probs, min(size, log_probs.shape[-1]), sorted=False)
     return token_ids, best, eos_log_probs
+
+
+def _label(log_probs: Tensor, labels: Tensor) -> Tensor:
+    return ops.squeeze(ops.take_along_axis(log_probs, ops.expand_dims(labels, 1), axis=1), 1)

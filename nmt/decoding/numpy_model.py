@@ -15,7 +15,6 @@ A attention units, V vocabulary size, P vocabulary with its padding, C candidate
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt.decoding.search import Banned, Candidates
+from nmt.decoding.workers import available_cores
 from nmt.text.special import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 Floats = NDArray[np.floating[Any]]
@@ -35,6 +35,9 @@ ROWS_PER_PRODUCT = 512
 
 ROWS_PER_BLOCK = 32
 """Rows whose logits are gone through at a time."""
+
+QUERIES_PER_BLOCK = 16
+"""Hypotheses of a sentence that attend at a time: bounds the memory of a wide beam over a long line."""
 
 FOLDS = 16
 """Logits of a row among which the greatest is found first; the padded vocabulary is a multiple of this."""
@@ -98,9 +101,7 @@ class NumpyModel:
         self, weights: Mapping[str, Floats], *, encoder_layers: int, decoder: str, reset_after: bool = True
     ) -> None:
         self.weights = weights
-        # NumPy lets go of the interpreter while it computes, and a thread a batch wastes less than all threads at every
-        # product: on two cores, a thread each took 0.5 of the time of one (docs/performance.md).
-        self.workers = _available_cores()
+        self.workers = available_cores()
         self.target_embedding = weights["target_embedding/embeddings"]
         self.source_embedding = weights.get("source_embedding/embeddings", self.target_embedding)
         self.encoder_cells = [
@@ -115,10 +116,12 @@ class NumpyModel:
         self.cell = _Cell(weights, "decoder/cell", reset_after)
         self.energy_vector = weights["decoder/attention/energy_vector"][:, 0].copy()
         self.query_kernel = weights["decoder/attention/query_kernel"]
+        # Where the state that attends is also the second cell's previous state, one product serves both.
+        self.is_joined = self.is_conditional and reset_after
         if self.is_conditional:
             self.context_cell = _Cell(weights, "decoder/context_cell", reset_after)
-            # The state that attends is also the second cell's previous state: one product serves both.
-            self.query_kernel = _columns(self.context_cell.recurrent_kernel, self.query_kernel)
+            if self.is_joined:
+                self.query_kernel = _columns(self.context_cell.recurrent_kernel, self.query_kernel)
             context_kernel = weights["decoder/context_cell/kernel"]
         else:
             context_kernel = weights["decoder/context_projection/kernel"]
@@ -188,8 +191,9 @@ class NumpyModel:
         if self.is_conditional:
             middle = self.cell.step(embedded[:, : 3 * units], before)
             products = middle @ self.query_kernel
-            weights, context = self._attend(products[:, 3 * units :], encoded, counts)
-            hidden = self.context_cell.step(context[:, : 3 * units] + self.context_cell.bias, middle, products)
+            queries, recurrent = (products[:, 3 * units :], products) if self.is_joined else (products, None)
+            weights, context = self._attend(queries, encoded, counts)
+            hidden = self.context_cell.step(context[:, : 3 * units] + self.context_cell.bias, middle, recurrent)
         else:
             hidden = self.cell.step(embedded[:, : 3 * units] + state.context[parents], before)
             weights, context = self._attend(hidden @ self.query_kernel, encoded, counts)
@@ -206,7 +210,11 @@ class NumpyModel:
             if not count:
                 continue
             start, end = end, end + count
-            energy = np.tanh(keys + queries[start:end, None]) @ self.energy_vector  # (count, S)
+            energy = np.empty((count, len(keys)), "float32")
+            for first in range(0, count, QUERIES_PER_BLOCK):
+                block = slice(first, first + QUERIES_PER_BLOCK)
+                hidden = keys + queries[start:end][block, None]  # (queries, S, A)
+                energy[block] = np.tanh(hidden, out=hidden) @ self.energy_vector
             energy -= energy.max(axis=1, keepdims=True)
             np.exp(energy, out=energy)
             energy /= energy.sum(axis=1, keepdims=True)
@@ -235,8 +243,9 @@ class NumpyModel:
             # (1) the normalizer, over all tokens: one that may not be emitted keeps its probability.
             total = _sum_of_exponentials(logits, highest, scratch) + np.exp(never - highest).sum(axis=1)
             normalizer = np.log(total) + highest[:, 0]
+            best.eos_log_probs[rows] = logits[:, EOS_ID] - normalizer
             if banned is not None:
-                here = (banned.rows >= rows.start) & (banned.rows < rows.stop)
+                here = slice(*np.searchsorted(banned.rows, [rows.start, rows.stop]))
                 logits[banned.rows[here] - rows.start, banned.token_ids[here]] = -np.inf
                 column_maxima = _fold(logits)
             # (2) the C greatest are in the C columns with the greatest maxima.
@@ -246,7 +255,6 @@ class NumpyModel:
             chosen = _greatest(values, size)
             best.token_ids[rows] = np.take_along_axis(token_ids, chosen, axis=1)
             best.log_probs[rows] = np.take_along_axis(values, chosen, axis=1) - normalizer[:, None]
-            best.eos_log_probs[rows] = logits[:, EOS_ID] - normalizer
         return best
 
     def label_log_probs(self, readout: Floats, labels: Integers) -> Floats:
@@ -273,11 +281,6 @@ class NumpyModel:
                 block = logits[start : start + ROWS_PER_BLOCK]
                 block += self.output_bias
                 yield slice(first + start, first + start + len(block)), block, scratch[: len(block)]
-
-
-def _available_cores() -> int:
-    """Returns how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run(cell: _Cell, projected: Floats, starts: Integers, reverse: int) -> Floats:

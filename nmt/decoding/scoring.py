@@ -56,7 +56,7 @@ def repeated_ngrams(tokens: NDArray[np.integer[Any]], size: int) -> tuple[NDArra
         size: n >= 1; 1 forbids every token already used.
 
     Returns:
-        Rows of `tokens`, and for each a token that it may not have next; some may stand there twice.
+        Rows of `tokens`, ascending, and for each a token that it may not have next; some may stand there twice.
 
     Example:
         >>> rows, token_ids = repeated_ngrams(np.array([[4, 5, 4], [4, 5, 6]]), 2)

@@ -28,13 +28,14 @@ class Candidates(NamedTuple):
     log_probs: NDArray[np.float32]
     """(N, C)."""
     eos_log_probs: NDArray[np.float32]
-    """(N,), of the end of sentence, whether it is among the candidates or not."""
+    """(N,), of the end of sentence, whether it is among the candidates or not, and be it banned."""
 
 
 class Banned(NamedTuple):
     """Tokens that single hypotheses may not have next."""
 
     rows: NDArray[np.intp]
+    """Ascending."""
     token_ids: NDArray[np.integer[Any]]
 
 
@@ -109,10 +110,13 @@ class _Pools:
     finished_tokens: NDArray[np.int32]
     """(A, n_best, L), without the end of sentence, then padding."""
 
-    def keep(self, rows: NDArray[Any]) -> None:
+    def keep(self, rows: NDArray[np.bool_]) -> None:
         """Leaves out the other sentences."""
-        for name, pool in vars(self).items():
-            setattr(self, name, pool[rows])
+        self.sentences = self.sentences[rows]
+        self.log_probs, self.tokens, self.coverage = self.log_probs[rows], self.tokens[rows], self.coverage[rows]
+        self.finished_scores = self.finished_scores[rows]
+        self.finished_log_probs = self.finished_log_probs[rows]
+        self.finished_tokens = self.finished_tokens[rows]
 
 
 class BeamSearch:
@@ -125,9 +129,10 @@ class BeamSearch:
 
     A log-probability only falls, the length penalty's divisor only grows, and the coverage penalty is at most 0: the
     best that a live hypothesis can still reach is `log_prob / length_penalty(max_length)`. One that can't get above the
-    worst of the `n_best` finished hypotheses that are asked for is dropped; it has less log-probability than all that
-    are kept, so it takes no place of theirs, and within the beam nothing better is missed. A sentence is done when no
-    hypothesis is left. With K = 1 it ends with the first finished hypothesis instead: greedy search.
+    worst of the `n_best` finished hypotheses that are asked for is dropped. It ranks below all that are kept, and so do
+    its extensions below theirs that can still win; what moves up into the places it leaves is as hopeless, and is
+    dropped in its turn or, where it ends, enters no pool. Within the beam nothing better is missed. A sentence is done
+    when no hypothesis is left. With K = 1 it ends with the first finished hypothesis instead: greedy search.
 
     Args:
         model: What is searched.

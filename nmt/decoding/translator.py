@@ -11,28 +11,30 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from numpy.typing import NDArray
 
 from nmt.config import DecodingConfig
-from nmt.decoding.forced import Model, force
-from nmt.decoding.search import BeamSearch, Finished, SearchOptions
-from nmt.errors import InputError
+from nmt.decoding.forced import ForcedModel, force
+from nmt.decoding.search import BeamSearch, Finished, SearchOptions, StepModel
+from nmt.decoding.workers import Stoppable, in_parallel
+from nmt.errors import InputError, ModelFileError
 from nmt.text.lines import single_line
 from nmt.text.special import EOS_ID
 from nmt.text.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 MAX_BATCH_PIECES = 8192
-"""Most source pieces of a batch: bounds its memory, whatever the lines are."""
+"""Most source pieces of a batch, unless one line alone has more: bounds its memory, whatever the lines are."""
+
+MAX_BATCH_HYPOTHESES = 4096
+"""Most hypotheses of a batch, unless one beam alone has more: bounds its memory, however wide the beam."""
 
 EXTRA_TARGET_PIECES = 10
 """Pieces an output may have beyond its ratio of the source, so that one word can become several."""
@@ -78,6 +80,18 @@ class _Part:
     token_ids: list[int]
     follows_space: bool
     """Whether it begins a word: its translation is then joined to the one before by a space."""
+
+
+class Model(ForcedModel, Protocol):
+    """What a translator translates with."""
+
+    @property
+    def workers(self) -> int:
+        """How many batches are best worked on at a time, each in a thread."""
+
+    @property
+    def weights(self) -> Mapping[str, NDArray[np.float32]]:
+        """The weights by name, as in a model file."""
 
 
 class Translator:
@@ -131,6 +145,7 @@ class Translator:
         Raises:
             InputError: `lines` is a single string, an option is unknown or out of range, or no output keeps both
                 `min_length_ratio` and `no_repeat_ngram_size`.
+            ModelFileError: The model has diverged: its probabilities are no numbers.
         """
         return [hypotheses[0] for hypotheses in self.translate_n_best(lines, n_best=1, **options)]
 
@@ -156,7 +171,12 @@ class Translator:
             )
         _check_lines(lines)
         parts = self._parts(lines, decoding.max_source_pieces)
-        search = _search(self.model, decoding, n_best)
+        if workers is not None and workers < 1:
+            raise InputError(
+                f"there must be 1 worker or more. Received: workers={workers}. Leave it out for the default."
+            )
+        stop = threading.Event()
+        search = _search(Stoppable(self.model, stop), decoding, n_best)
         by_part: list[list[Hypothesis]] = [[] for _ in parts]
         num_done = len(lines) - len({part.line for part in parts})
         last_part = {part.line: number for number, part in enumerate(parts)}
@@ -166,9 +186,10 @@ class Translator:
                 [parts[number].token_ids for number in numbers], search, decoding, with_attention
             )
 
-        workers = workers or self.model.workers
-        batches = list(_batches([len(part.token_ids) for part in parts], decoding.batch_size, workers))
-        for numbers, pools in _in_parallel(translate_batch, batches, workers):
+        workers = self.model.workers if workers is None else workers
+        size = max(1, min(decoding.batch_size, MAX_BATCH_HYPOTHESES // decoding.beam_size))
+        batches = list(_batches([len(part.token_ids) for part in parts], size, workers))
+        for numbers, pools in in_parallel(translate_batch, batches, workers, stop):
             for number, pool in zip(numbers, pools, strict=True):
                 by_part[number] = pool
             if progress is not None:
@@ -185,7 +206,7 @@ class Translator:
         Args:
             sources: Raw text.
             targets: Raw text, a translation of each source.
-            batch_size: Most pairs scored at a time; by default those of the search times its beam.
+            batch_size: Most pairs scored at a time; by default several times those of the search.
 
         Raises:
             InputError: The two have different lengths, one is a single string, or `batch_size` is out of range.
@@ -199,17 +220,19 @@ class Translator:
         source_ids = [[*ids, EOS_ID] for ids in self.source_tokenizer.encode(sources)]
         target_ids = [[*ids, EOS_ID] for ids in self.target_tokenizer.encode(targets)]
         decoding = self._merge({"batch_size": batch_size})
-        # As many rows a product as a search has.
-        size = decoding.batch_size if batch_size else decoding.batch_size * decoding.beam_size
+        # By default as many rows a product as a search has.
+        size = decoding.batch_size if batch_size else decoding.batch_size * min(decoding.beam_size, 8)
+        stop = threading.Event()
+        model = Stoppable(self.model, stop)
 
         def score_batch(numbers: list[int]) -> list[Score]:
-            forced = force(self.model, [source_ids[one] for one in numbers], [target_ids[one] for one in numbers])
-            return [Score(float(one.log_probs.sum(dtype="float64")), len(one.log_probs)) for one in forced]
+            forced = force(model, [source_ids[n] for n in numbers], [target_ids[n] for n in numbers])
+            return [Score(float(each.log_probs.sum(dtype="float64")), len(each.log_probs)) for each in forced]
 
         lengths = [len(source) + len(target) for source, target in zip(source_ids, target_ids, strict=True)]
         scores: dict[int, Score] = {}
         workers = self.model.workers
-        for numbers, found in _in_parallel(score_batch, list(_batches(lengths, size, workers)), workers):
+        for numbers, found in in_parallel(score_batch, list(_batches(lengths, size, workers)), workers, stop):
             scores.update(zip(numbers, found, strict=True))
         return [scores[number] for number in range(len(sources))]
 
@@ -272,6 +295,8 @@ class Translator:
         shortest = np.floor(lengths * decoding.min_length_ratio).astype(int)
         found = search(source_ids, shortest + 1, np.maximum(longest, shortest) + 1)
         if not all(found):
+            if not (decoding.min_length_ratio or decoding.no_repeat_ngram_size):
+                raise ModelFileError("the model gives no probabilities, only what is no number. Take another model.")
             raise InputError(
                 f"no output of a line of {lengths[found.index([])]} pieces is long enough without repeating itself. "
                 f"Received: min_length_ratio={decoding.min_length_ratio}, "
@@ -288,11 +313,15 @@ class Translator:
         self, source_ids: list[list[int]], hypotheses: list[list[Hypothesis]]
     ) -> list[list[Hypothesis]]:
         # The winners are decoded once more, which is cheaper than to carry the weights of every hypothesis through the
-        # search.
-        source_rows = [ids for ids, pool in zip(source_ids, hypotheses, strict=True) for _ in pool]
-        target_rows = [[*one.token_ids, EOS_ID] for pool in hypotheses for one in pool]
-        forced = iter(force(self.model, source_rows, target_rows))
-        return [[dataclasses.replace(one, attention=next(forced).attention) for one in pool] for pool in hypotheses]
+        # search; rank by rank, so that the sources are encoded for as many sentences as in the search.
+        looked: list[list[Hypothesis]] = [[] for _ in hypotheses]
+        for rank in range(max(map(len, hypotheses))):
+            having = [number for number, pool in enumerate(hypotheses) if len(pool) > rank]
+            targets = [[*hypotheses[number][rank].token_ids, EOS_ID] for number in having]
+            forced = force(self.model, [source_ids[number] for number in having], targets, with_attention=True)
+            for number, each in zip(having, forced, strict=True):
+                looked[number].append(dataclasses.replace(hypotheses[number][rank], attention=each.attention))
+        return looked
 
 
 def _check_lines(lines: Sequence[str]) -> None:
@@ -300,7 +329,7 @@ def _check_lines(lines: Sequence[str]) -> None:
         raise InputError("a translator takes a list of lines. Received: one string. Put it in a list: [line].")
 
 
-def _search(model: Model, decoding: DecodingConfig, n_best: int) -> BeamSearch:
+def _search(model: StepModel, decoding: DecodingConfig, n_best: int) -> BeamSearch:
     options = SearchOptions(
         beam_size=decoding.beam_size,
         n_best=n_best,
@@ -314,8 +343,8 @@ def _search(model: Model, decoding: DecodingConfig, n_best: int) -> BeamSearch:
 def _batches(lengths: Sequence[int], size: int, workers: int) -> Iterator[list[int]]:
     """Yields numbers, longest first: sentences of a batch end together, and too large a batch fails at once.
 
-    A batch has at most `size` of them, and at most `MAX_BATCH_PIECES` pieces unless one alone has more. There are as
-    many batches for each worker as for the others.
+    A batch has at most `size` of them, and at most `MAX_BATCH_PIECES` pieces unless one alone has more. As far as that
+    allows, their number is a multiple of the workers', so that no worker is left without one.
     """
     num_batches = -(-len(lengths) // (size * workers)) * workers
     size = -(-len(lengths) // max(num_batches, 1))
@@ -329,23 +358,6 @@ def _batches(lengths: Sequence[int], size: int, workers: int) -> Iterator[list[i
         num_pieces += lengths[number]
     if batch:
         yield batch
-
-
-def _in_parallel(
-    function: Callable[[list[int]], T], batches: list[list[int]], workers: int
-) -> Iterator[tuple[list[int], T]]:
-    """Yields each batch with what the function makes of it, in order.
-
-    Each worker is a thread that computes on one core: NumPy lets go of the interpreter while it computes, and one
-    thread a batch wastes less than all threads at every product. A single batch has all the cores to itself.
-    """
-    workers = min(workers, len(batches))
-    if workers <= 1:
-        for batch in batches:
-            yield batch, function(batch)
-        return
-    with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
-        yield from zip(batches, pool.map(function, batches), strict=True)
 
 
 def _join(parts: list[tuple[str, list[Hypothesis]]]) -> list[Hypothesis]:

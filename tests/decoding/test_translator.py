@@ -16,8 +16,14 @@ from nmt.config import DecodingConfig
 from nmt.decoding.keras_model import KerasModel
 from nmt.decoding.numpy_model import NumpyModel
 from nmt.decoding.search import Finished
-from nmt.decoding.translator import EXTRA_TARGET_PIECES, MAX_BATCH_PIECES, Translator, _batches
-from nmt.errors import InputError
+from nmt.decoding.translator import (
+    EXTRA_TARGET_PIECES,
+    MAX_BATCH_HYPOTHESES,
+    MAX_BATCH_PIECES,
+    Translator,
+    _batches,
+)
+from nmt.errors import InputError, ModelFileError
 from nmt.model import Seq2Seq
 from nmt.text.special import BOS_ID, EOS_ID
 from nmt.text.tokenizer import Tokenizer, train_tokenizer
@@ -248,6 +254,30 @@ def test_workers_change_nothing(translator):
     for workers in (2, 3, 50):
         together = translator.translate(lines, workers=workers, batch_size=7)
         assert [one.token_ids for one in together] == [one.token_ids for one in alone]
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_workers_are_counted_from_one(workers, copying):
+    with pytest.raises(InputError, match=rf"1 worker or more\. Received: workers={workers}"):
+        copying.translate(["the dog"], workers=workers)
+
+
+def test_a_model_that_has_diverged_is_named(tokenizer, keras_model):
+    weights = {**KerasModel(keras_model).weights, "readout/output_bias": np.full(tokenizer.vocabulary_size, np.nan)}
+    model = NumpyModel(weights, encoder_layers=1, decoder="conditional")
+    with pytest.raises(ModelFileError, match="no probabilities"):
+        Translator(model, tokenizer, tokenizer, "en", "fr").translate(["the dog"])
+
+
+def test_a_wide_beam_makes_small_batches(copying):
+    sizes = []
+    encode = copying.model.encode
+    copying.model.encode = lambda ids: sizes.append(len(ids)) or encode(ids)
+    try:
+        copying.translate(make_lines(20), beam_size=1000, workers=1)
+    finally:
+        del copying.model.encode
+    assert max(sizes) == MAX_BATCH_HYPOTHESES // 1000
 
 
 @pytest.mark.parametrize(("num_lines", "size", "workers"), [(0, 4, 2), (1, 4, 2), (9, 4, 2), (16, 4, 2), (9, 100, 3)])

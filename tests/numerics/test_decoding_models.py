@@ -10,7 +10,7 @@ from keras import ops
 
 from nmt.decoding.forced import force
 from nmt.decoding.keras_model import KerasModel
-from nmt.decoding.numpy_model import FOLDS, NumpyModel
+from nmt.decoding.numpy_model import FOLDS, QUERIES_PER_BLOCK, ROWS_PER_PRODUCT, NumpyModel
 from nmt.decoding.search import Banned, BeamSearch, SearchOptions
 from nmt.text.special import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from tests.gradients import as_array
@@ -110,7 +110,8 @@ def test_banned_tokens_are_no_candidates_and_keep_their_probability(model):
 
 def test_forced_decoding_is_teacher_forcing(model, seq2seq):
     targets = [[4, 5, EOS_ID], [EOS_ID], [10, 9, 8, 7, EOS_ID], [6, EOS_ID]]
-    for source, target, forced in zip(SOURCES, targets, force(model, SOURCES, targets), strict=True):
+    found = force(model, SOURCES, targets, with_attention=True)
+    for source, target, forced in zip(SOURCES, targets, found, strict=True):
         inputs = {"source_ids": np.array([source]), "target_ids": np.array([[BOS_ID, *target[:-1]]])}
         logits = as_array(seq2seq(inputs))[0]
         expected = [log_softmax(row)[token] for row, token in zip(logits, target, strict=True)]
@@ -118,6 +119,7 @@ def test_forced_decoding_is_teacher_forcing(model, seq2seq):
         for position in range(len(target)):
             _, weights = stepped(seq2seq, source, [BOS_ID, *target[:position]])
             np.testing.assert_allclose(forced.attention[position], weights, atol=2e-5)
+    assert all(forced.attention is None for forced in force(model, SOURCES, targets))
 
 
 @pytest.mark.parametrize("options", [{}, {"coverage_penalty": 0.3}, {"no_repeat_ngram_size": 1}, {"beam_size": 1}])
@@ -150,6 +152,49 @@ def test_a_vocabulary_of_any_size(vocabulary_size, rng):
     labels = rng.integers(vocabulary_size, size=len(readout))
     expected = [log_softmax(row)[label] for row, label in zip(logits, labels, strict=True)]
     np.testing.assert_allclose(model.label_log_probs(readout, labels), expected, atol=1e-4)
+
+
+def test_more_rows_than_a_product_and_bans_in_all_of_them(rng):
+    vocabulary_size = 501
+    seq2seq = tiny_model(rng, source_vocabulary_size=vocabulary_size, target_vocabulary_size=vocabulary_size)
+    model = numpy_model_of(seq2seq)
+    readout = rng.normal(size=(2 * ROWS_PER_PRODUCT + 50, 3)).astype("float32")
+    rows = np.repeat(np.arange(len(readout)), 30)
+    token_ids = rng.integers(3, vocabulary_size, size=len(rows))
+    logits = as_array(seq2seq.readout.logits(ops.convert_to_tensor(readout), seq2seq.target_embedding.embeddings))
+    log_probs = np.stack([log_softmax(row) for row in logits])
+    labels = rng.integers(vocabulary_size, size=len(readout))
+    expected = log_probs[np.arange(len(readout)), labels]
+    np.testing.assert_allclose(model.label_log_probs(readout, labels), expected, atol=1e-4)
+    log_probs[:, [PAD_ID, UNK_ID, BOS_ID]] = -np.inf
+    log_probs[rows, token_ids] = -np.inf
+    for size in (1, 6, 31, 32):
+        found = model.candidates(readout, size, Banned(rows, token_ids))
+        greatest = np.sort(log_probs, axis=1)[:, ::-1][:, :size]
+        np.testing.assert_allclose(np.sort(found.log_probs, axis=1)[:, ::-1], greatest, atol=1e-4)
+        at_ids = np.take_along_axis(log_probs, found.token_ids, axis=1)
+        np.testing.assert_allclose(found.log_probs, at_ids, atol=1e-4)
+
+
+def test_a_banned_end_keeps_its_probability(model):
+    readout, _, _ = two_steps(model)
+    banned = Banned(np.arange(6), np.full(6, EOS_ID))
+    free, forbidden = model.candidates(readout, VOCABULARY), model.candidates(readout, VOCABULARY, banned)
+    np.testing.assert_allclose(forbidden.eos_log_probs, free.eos_log_probs, atol=1e-6)
+    assert not ((forbidden.token_ids == EOS_ID) & (forbidden.log_probs > -np.inf)).any()
+
+
+def test_a_wide_beam_attends_in_blocks(rng):
+    seq2seq = tiny_model(rng)
+    model = numpy_model_of(seq2seq)
+    encoded, state = model.encode(SOURCES[:1])
+    count = 2 * QUERIES_PER_BLOCK + 1
+    tokens = rng.integers(4, VOCABULARY, size=count)
+    readout, _, attention = model.advance(encoded, state, np.zeros(count, int), tokens, [count])
+    for row, token in enumerate(tokens):
+        alone, _, weights = model.advance(encoded, state, np.zeros(1, int), np.array([token]), [1])
+        np.testing.assert_allclose(readout[row], alone[0], atol=1e-5)
+        np.testing.assert_allclose(attention[row], weights[0], atol=1e-5)
 
 
 def test_extreme_logits_give_no_nan(rng):
