@@ -225,7 +225,7 @@ class DecodingConfig(_Section):
     max_source_pieces: int = Field(
         128, ge=8, le=10_000, description="Longer lines are translated in parts of this many pieces, and joined again."
     )
-    batch_size: int = Field(64, ge=1, le=100_000, description="Sentences translated at a time.")
+    batch_size: int = Field(128, ge=1, le=100_000, description="Sentences translated at a time.")
 
     def with_changes(self, changes: dict[str, Any]) -> DecodingConfig:
         """Returns a copy with some values changed.

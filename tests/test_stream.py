@@ -116,7 +116,7 @@ def test_a_block_is_never_smaller_than_a_batch() -> None:
 
 def test_options_reach_the_search() -> None:
     _, translator = translated("x", beam_size=7, length_penalty=0.5)
-    assert translator.calls[0][1].items() >= {"beam_size": 7, "length_penalty": 0.5, "batch_size": 64}.items()
+    assert translator.calls[0][1].items() >= {"beam_size": 7, "length_penalty": 0.5, "batch_size": 128}.items()
 
 
 def test_several_translations_need_a_format_that_holds_them() -> None:

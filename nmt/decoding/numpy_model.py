@@ -127,6 +127,9 @@ class NumpyModel:
             context_kernel = weights["decoder/context_projection/kernel"]
         self.embedding_kernel = _columns(weights["decoder/cell/kernel"], weights["readout/embedding_kernel"])
         self.embedding_bias = np.concatenate([self.cell.bias, weights["readout/bias"]])
+        # Of all tokens, but only the rows that are written take memory.
+        self._embedded = np.empty((len(self.target_embedding), self.embedding_kernel.shape[1]), "float32")
+        self._is_embedded = np.zeros(len(self.target_embedding), bool)
         self.memory_kernel = _columns(
             weights["decoder/attention/memory_kernel"], context_kernel, weights["readout/context_kernel"]
         )
@@ -184,9 +187,7 @@ class NumpyModel:
             Readout vectors (N, E), the state after, and attention weights (N, S), S that of the longest sentence.
         """
         units = self.cell.units
-        # Hypotheses of a batch share many of their last tokens.
-        distinct, which = np.unique(token_ids, return_inverse=True)
-        embedded = (self.target_embedding[distinct] @ self.embedding_kernel + self.embedding_bias)[which]
+        embedded = self._embed(token_ids)
         before = state.hidden[parents]
         if self.is_conditional:
             middle = self.cell.step(embedded[:, : 3 * units], before)
@@ -203,24 +204,32 @@ class NumpyModel:
         return np.tanh(readout, out=readout), State(hidden, context[:, : 3 * units]), weights
 
     def _attend(self, queries: Floats, encoded: Encoded, counts: Sequence[int]) -> tuple[Floats, Floats]:
-        weights = np.zeros((len(queries), max(map(len, encoded.keys))), "float32")
+        """Returns the attention weights (N, S), and the contexts (N, 3H + E) in the gates' space and the readout's."""
+        weights = np.full((len(queries), max(map(len, encoded.keys))), -np.inf, "float32")
+        ends = np.cumsum(counts).tolist()
+        for keys, count, end in zip(encoded.keys, counts, ends, strict=True):
+            for first in range(end - count, end, QUERIES_PER_BLOCK):
+                block = slice(first, min(first + QUERIES_PER_BLOCK, end))
+                hidden = keys + queries[block, None]  # (queries, S, A)
+                weights[block, : len(keys)] = np.tanh(hidden, out=hidden) @ self.energy_vector
+        weights -= weights.max(axis=1, keepdims=True)
+        np.exp(weights, out=weights)
+        weights /= weights.sum(axis=1, keepdims=True)
         contexts = np.empty((len(queries), encoded.projected[0].shape[1]), "float32")
-        end = 0
-        for keys, projected, count in zip(encoded.keys, encoded.projected, counts, strict=True):
-            if not count:
-                continue
-            start, end = end, end + count
-            energy = np.empty((count, len(keys)), "float32")
-            for first in range(0, count, QUERIES_PER_BLOCK):
-                block = slice(first, first + QUERIES_PER_BLOCK)
-                hidden = keys + queries[start:end][block, None]  # (queries, S, A)
-                energy[block] = np.tanh(hidden, out=hidden) @ self.energy_vector
-            energy -= energy.max(axis=1, keepdims=True)
-            np.exp(energy, out=energy)
-            energy /= energy.sum(axis=1, keepdims=True)
-            weights[start:end, : len(keys)] = energy
-            np.matmul(energy, projected, out=contexts[start:end])
+        for projected, count, end in zip(encoded.projected, counts, ends, strict=True):
+            if count:
+                np.matmul(weights[end - count : end, : len(projected)], projected, out=contexts[end - count : end])
         return weights, contexts
+
+    def _embed(self, token_ids: Integers) -> Floats:
+        """Returns what the embeddings of tokens (N,) give to gates and readout (N, 3H + E), biases counted."""
+        # Multiplied when a token is first met, and kept: threads that meet one at once write the same numbers.
+        new = token_ids[~self._is_embedded[token_ids]]
+        if len(new):
+            new = np.unique(new)
+            self._embedded[new] = self.target_embedding[new] @ self.embedding_kernel + self.embedding_bias
+            self._is_embedded[new] = True
+        return self._embedded[token_ids]
 
     def candidates(self, readout: Floats, size: int, banned: Banned | None = None) -> Candidates:
         """Returns the most probable next tokens of each hypothesis, in no order.

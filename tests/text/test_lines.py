@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt.errors import CorpusError
@@ -98,6 +98,7 @@ def test_archives(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", PACKERS)
+@settings(deadline=None)  # files are written: a busy disk is no fault of the code
 @given(data=st.data())
 def test_parts_of_any_size(ending, data):
     # Against the text itself: archives whose parts end anywhere, before and behind the unpacker's own boundaries.
