@@ -30,8 +30,7 @@ def scan(
 
     Args:
         step: `(carry, input at t) -> (carry, output at t)`. The new carry has the structure, shapes and dtypes of the
-        old.
-            It may not change a variable: on JAX it runs once, as a trace.
+            old. It may not change a variable: on JAX it runs once, as a trace.
         carry: The carry before the first step.
         inputs: Tensors of shape (T, ...), T >= 1.
         reverse: Whether to go from T - 1 down to 0. Outputs keep the positions of their inputs.
@@ -118,7 +117,8 @@ def with_gradient(
 
     def run(*tensors: Tensor) -> tuple[list[Tensor], Structure]:
         outputs, kept = forward(*unflatten(tensors))
-        structures[:] = [outputs]
+        # Their structure alone: on PyTorch an output that is kept here would keep itself, and what it came from, alive.
+        structures[:] = [tree.map_structure(lambda _: 0, outputs)]
         return tree.flatten(outputs), kept
 
     def gradients(tensors: Sequence[Tensor], kept: Structure, upstream: Sequence[Tensor]) -> list[Tensor | None]:

@@ -7,10 +7,12 @@ of it.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
+from pathlib import Path
 
 from nmt.config import Corpus, FilesCorpus, HubCorpus, JSONLCorpus, PhrasebookCorpus, TSVCorpus
 from nmt.errors import CorpusError
@@ -53,7 +55,21 @@ def stream_corpora(
     Raises:
         CorpusError: As for `read_corpora`, and before this function returns.
     """
-    return PairStream([_Reading(corpus, source_language, target_language) for corpus in corpora], max_held=max_held)
+    stream = PairStream([_Reading(corpus, source_language, target_language) for corpus in corpora], max_held=max_held)
+    if len(stream) > max_held:
+        for path in (path for corpus in corpora for path in _paths(corpus)):
+            if not Path(path).is_file():
+                raise CorpusError(
+                    f"{path}: so many pairs, {len(stream):,}, are read several times, and this is no file that can be. "
+                    "Write what comes through a pipe to a file."
+                )
+    return stream
+
+
+def _paths(corpus: Corpus) -> list[str]:
+    if isinstance(corpus, FilesCorpus):
+        return [corpus.source, corpus.target]
+    return [corpus.path] if isinstance(corpus, (TSVCorpus, JSONLCorpus)) else []
 
 
 class PairStream:
@@ -66,7 +82,7 @@ class PairStream:
         max_held: Most pairs that are held in memory.
 
     Raises:
-        CorpusError: When the stream is made, what the parts raise; later, that they no longer have as many pairs.
+        CorpusError: When the stream is made, what the parts raise; later, that they no longer give the same pairs.
 
     Example:
         >>> stream = PairStream([[SentencePair("Yes.", "Oui.")], [SentencePair("No.", "Non.")]], max_held=1)
@@ -78,12 +94,15 @@ class PairStream:
         self._parts = parts
         self._num_pairs = 0
         self._held: list[SentencePair] | None = []
+        digest = hashlib.blake2b()
         for pair in chain.from_iterable(parts):
             self._num_pairs += 1
+            digest.update(pair.digest())
             if self._num_pairs > max_held:
                 self._held = None
             elif self._held is not None:
                 self._held.append(pair)
+        self._digest = digest.digest()
 
     def __len__(self) -> int:
         return self._num_pairs
@@ -93,10 +112,12 @@ class PairStream:
             yield from self._held
             return
         num_pairs = 0
+        digest = hashlib.blake2b()
         for pair in chain.from_iterable(self._parts):
             num_pairs += 1
+            digest.update(pair.digest())
             yield pair
-        if num_pairs != self._num_pairs:
+        if digest.digest() != self._digest:
             raise CorpusError(
                 f"the training corpora have changed since they were first read. Received: {self._num_pairs:,} pairs, "
                 f"now {num_pairs:,}. Rule: so many are read several times. Leave the files as they are; write what "

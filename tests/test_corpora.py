@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import threading
 
 import pytest
 
@@ -150,6 +152,24 @@ class TestStream:
         (files / "a.de").write_text("eins\n", encoding="utf-8")
         with pytest.raises(CorpusError, match="both sides must have the same number of lines"):
             stream_corpora([CORPORA["a.tsv"], CORPORA["a.en and a.de"]], "en", "de", max_held=0)
+
+    def test_as_many_other_pairs_are_seen_too(self, files):
+        # Two lines of one side changed places: as many pairs, and each of them wrong.
+        stream = stream_corpora([CORPORA["a.en and a.de"]], "en", "de", max_held=1)
+        lines = (files / "a.de").read_text(encoding="utf-8").splitlines(keepends=True)
+        (files / "a.de").write_text("".join(reversed(lines)), encoding="utf-8")
+        with pytest.raises(CorpusError, match="have changed since"):
+            list(stream)
+
+    def test_a_pipe_with_many_pairs_is_refused_at_once(self, files):
+        # A second reading waited for a writer that never came.
+        os.mkfifo(files / "pipe")
+        writer = threading.Thread(target=lambda: (files / "pipe").write_text("a\tb\nc\td\n", encoding="utf-8"))
+        writer.start()
+        corpus = TSVCorpus(path=str(files / "pipe"), source_column=0, target_column=1)
+        with pytest.raises(CorpusError, match="2, are read several times"):
+            stream_corpora([corpus], "en", "de", max_held=1)
+        writer.join()
 
     @pytest.mark.parametrize("content", ["", "one\n", "one\ntwo\nthree\n"])
     def test_a_corpus_that_changes_meanwhile(self, files, content):

@@ -92,12 +92,12 @@ def projected_cross_entropy(
     label_mass = 1 - label_smoothing
 
     def forward(hidden: Tensor, matrix: Tensor, bias: Tensor, labels: Tensor, weights: Tensor) -> tuple[Tensor, Any]:
-        log_normalizer, hidden_gradient, matrix_gradient, bias_gradient = _normalizer(hidden, matrix, bias, weights)
+        (log_normalizer, label_logits), of_normalizer = _normalizer(hidden, matrix, bias, labels, weights)
+        hidden_gradient, matrix_gradient, bias_gradient = of_normalizer
         hidden, matrix, bias = (ops.cast(tensor, "float32") for tensor in (hidden, matrix, bias))
         vocabulary_size = matrix.shape[0]
         label_rows, matrix_sum = ops.take(matrix, labels, axis=0), ops.sum(matrix, axis=0)
 
-        label_logits = ops.sum(hidden * label_rows, axis=-1) + ops.take(bias, labels)
         logit_sums = ops.squeeze(ops.matmul(hidden, ops.expand_dims(matrix_sum, -1)), -1) + ops.sum(bias)
         nll = log_normalizer - label_logits
         loss = label_mass * nll + label_smoothing * (log_normalizer - logit_sums / vocabulary_size)
@@ -119,23 +119,28 @@ def projected_cross_entropy(
     return with_gradient(forward, backward, hidden, output_matrix, output_bias, labels, weights)
 
 
-def _normalizer(hidden: Tensor, matrix: Tensor, bias: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Returns log sum of exp(logits) of each row (N,), and the gradient of their sum, weighted.
+def _normalizer(
+    hidden: Tensor, matrix: Tensor, bias: Tensor, labels: Tensor, weights: Tensor
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
+    """Returns log sum of exp(logits) and the label's logit of each row, and the gradient of the first, weighted.
 
-    The three gradients are float32, in the order and of the shapes of hidden, matrix and bias.
+    Both are (N,), and of the same logits, so that a likelihood is at most 1 in bfloat16 too. The three gradients are
+    float32, in the order and of the shapes of hidden, matrix and bias.
     """
     num_rows, width = ops.shape(hidden)[0], hidden.shape[-1]
     num_blocks = -(-num_rows // MAX_ROWS_PER_BLOCK)
     rows_per_block = -(-num_rows // num_blocks)
     padding = num_blocks * rows_per_block - num_rows  # less than a row a block
     hidden_blocks = ops.reshape(ops.pad(hidden, [[0, padding], [0, 0]]), (-1, rows_per_block, width))
+    label_blocks = ops.reshape(ops.pad(labels, [[0, padding]]), (-1, rows_per_block, 1))
     weight_blocks = ops.reshape(ops.pad(weights, [[0, padding]]), (-1, rows_per_block, 1))
     transposed = ops.transpose(matrix)
 
-    def step(carry: tuple[Tensor, Tensor], block: tuple[Tensor, Tensor]) -> tuple[Any, Any]:
+    def step(carry: tuple[Tensor, Tensor], block: tuple[Tensor, Tensor, Tensor]) -> tuple[Any, Any]:
         matrix_gradient, bias_gradient = carry
-        rows, weights = block
+        rows, labels, weights = block
         logits = ops.cast(ops.matmul(rows, transposed) + bias, "float32")  # (n, V)
+        label_logits = ops.take_along_axis(logits, labels, axis=-1)
         highest = ops.max(logits, axis=-1, keepdims=True)
         exponentials = ops.exp(logits - highest)
         total = ops.sum(exponentials, axis=-1, keepdims=True)
@@ -146,11 +151,11 @@ def _normalizer(hidden: Tensor, matrix: Tensor, bias: Tensor, weights: Tensor) -
         product = ops.matmul(ops.transpose(scaled_rows), exponentials)
         hidden_gradient = scale * ops.cast(ops.matmul(exponentials, matrix), "float32")
         carry = matrix_gradient + ops.cast(product, "float32"), bias_gradient
-        return carry, (highest + ops.log(total), hidden_gradient)
+        return carry, (highest + ops.log(total), label_logits, hidden_gradient)
 
     # The matrix's gradient grows transposed, so that no tensor of a block is.
     zeros = ops.zeros((width, matrix.shape[0])), ops.zeros((1, matrix.shape[0]))
-    (matrix_gradient, bias_gradient), outputs = scan(step, zeros, (hidden_blocks, weight_blocks))
-    log_normalizer = ops.reshape(outputs[0], (-1,))[:num_rows]
-    hidden_gradient = ops.reshape(outputs[1], (-1, width))[:num_rows]
-    return log_normalizer, hidden_gradient, ops.transpose(matrix_gradient), bias_gradient[0]
+    (matrix_gradient, bias_gradient), outputs = scan(step, zeros, (hidden_blocks, label_blocks, weight_blocks))
+    log_normalizer, label_logits = (ops.reshape(output, (-1,))[:num_rows] for output in outputs[:2])
+    hidden_gradient = ops.reshape(outputs[2], (-1, width))[:num_rows]
+    return (log_normalizer, label_logits), (hidden_gradient, ops.transpose(matrix_gradient), bias_gradient[0])

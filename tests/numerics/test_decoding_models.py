@@ -89,7 +89,7 @@ def test_a_step_is_the_models_own(model, seq2seq):
 def test_candidates_are_the_greatest(model):
     readout, _, _ = two_steps(model)
     table = everything(model, readout)
-    for size in range(1, VOCABULARY):
+    for size in (1, 4, VOCABULARY - 1):
         found = model.candidates(readout, size)
         assert found.token_ids.shape[1] >= size
         for row, log_probs in enumerate(found.log_probs):

@@ -118,3 +118,14 @@ def test_half_precision(rng):
     np.testing.assert_allclose(actual[0], expected[0], rtol=0.01)
     for one, other in zip(actual[1], expected[1], strict=True):
         np.testing.assert_allclose(one, other, atol=0.05 * np.abs(other).max())
+
+
+def test_a_likelihood_is_at_most_one_in_half_precision(rng):
+    # The normalizer was of rounded logits, the label's logit not: a model that is sure had a negative loss.
+    hidden = ops.cast(rng.normal(size=(20, 8)) * 4, "bfloat16")
+    matrix, bias = ops.cast(rng.normal(size=(30, 8)) * 4, "bfloat16"), ops.cast(rng.normal(size=30), "bfloat16")
+    labels = ops.argmax(ops.cast(ops.matmul(hidden, ops.transpose(matrix)) + bias, "float32"), axis=-1)
+    for row in range(20):
+        weights = ops.cast(np.arange(20) == row, "float32")
+        sums = projected_cross_entropy(hidden, matrix, bias, ops.cast(labels, "int32"), weights)
+        assert float(sums[1]) >= -1e-6
