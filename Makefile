@@ -10,7 +10,7 @@ RUN := runs/quickstart
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-demo: .venv/installed ## train a small English-French model and show what it translates (about 5 minutes)
+demo: .venv/installed ## train a small English-French model and show what it translates (about 2 minutes)
 	$(BIN)/nmt train configs/quickstart.yaml --run-dir $(RUN) --replace
 	@echo
 	@echo "Now translate sentences of your own:"
