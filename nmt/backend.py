@@ -46,7 +46,7 @@ def scan(
     """
     if library_name() == "tensorflow":
         return _tensorflow_scan(step, carry, inputs, reverse)
-    return ops.scan(step, carry, inputs, reverse=reverse)  # type: ignore[no-any-return]
+    return ops.scan(step, carry, inputs, reverse=reverse)  # type: ignore[no-any-return]  # Keras is untyped
 
 
 def _tensorflow_scan(
@@ -133,12 +133,12 @@ def with_gradient(
 def _tensorflow_gradient(run: Callable[..., Any], gradients: Callable[..., Any]) -> Callable[..., Any]:
     import tensorflow as tf
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow is untyped
     def function(*tensors: Tensor) -> tuple[list[Tensor], Callable[..., list[Tensor | None]]]:
         outputs, kept = run(*tensors)
         return outputs, lambda *upstream: gradients(tensors, kept, upstream)
 
-    return function  # type: ignore[no-any-return]
+    return function  # type: ignore[no-any-return]  # what the framework made of it is untyped
 
 
 def _jax_gradient(run: Callable[..., Any], gradients: Callable[..., Any]) -> Callable[..., Any]:
@@ -150,13 +150,13 @@ def _jax_gradient(run: Callable[..., Any], gradients: Callable[..., Any]) -> Cal
 
     function = jax.custom_vjp(lambda *tensors: run(*tensors)[0])
     function.defvjp(with_residuals, lambda residuals, upstream: tuple(gradients(*residuals, upstream)))
-    return function  # type: ignore[no-any-return]
+    return function  # type: ignore[no-any-return]  # what the framework made of it is untyped
 
 
 def _torch_gradient(run: Callable[..., Any], gradients: Callable[..., Any]) -> Callable[..., Any]:
     import torch
 
-    class Function(torch.autograd.Function):  # type: ignore[misc]
+    class Function(torch.autograd.Function):  # type: ignore[misc]  # its base is not looked at
         @staticmethod
         def forward(context: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
             outputs, kept = run(*tensors)
@@ -172,7 +172,7 @@ def _torch_gradient(run: Callable[..., Any], gradients: Callable[..., Any]) -> C
             tensors, kept = saved[: context.num_inputs], list(saved[context.num_inputs :])
             return tuple(gradients(tensors, tree.pack_sequence_as(context.structure, kept), upstream))
 
-    return Function.apply  # type: ignore[no-any-return]
+    return Function.apply  # type: ignore[no-any-return]  # of the base
 
 
 def compiled(function: Callable[..., Structure], variables: list[keras.Variable]) -> Callable[..., Structure]:
@@ -186,7 +186,7 @@ def compiled(function: Callable[..., Structure], variables: list[keras.Variable]
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, reduce_retracing=True)  # type: ignore[no-any-return]
+        return tf.function(function, reduce_retracing=True)  # type: ignore[no-any-return]  # untyped
     if backend == "jax":
         import jax
 
@@ -199,7 +199,7 @@ def compiled(function: Callable[..., Structure], variables: list[keras.Variable]
 
     import torch
 
-    return torch.inference_mode()(function)  # type: ignore[no-any-return]
+    return torch.inference_mode()(function)  # type: ignore[no-any-return]  # untyped
 
 
 def adam_in_place(

@@ -240,7 +240,7 @@ def translate(
                 block,
                 n_best=n_best,
                 batch_size=batch_size,
-                progress=lambda done, before=num_done: show_done(before + done),  # type: ignore[misc]
+                progress=lambda done, before=num_done: show_done(before + done),  # type: ignore[misc]  # mypy does not infer a default argument
                 **options,
             )
             target.write("".join(render(number, best) for number, best in enumerate(found, start=num_done)))

@@ -64,7 +64,9 @@ MAY_IMPORT = {
         "nmt.errors nmt.config nmt.weight_shapes nmt.model_file nmt.text nmt.decoding nmt.backend nmt.model"
     ),
     "nmt.training.validation": "nmt.model nmt.text.corpus nmt.training nmt.decoding.translator nmt.evaluation",
-    "nmt.training.preparation": "nmt.files nmt.config nmt.backend nmt.corpora nmt.text nmt.data nmt.run_dir",
+    "nmt.training.preparation": (
+        "nmt.files nmt.config nmt.backend nmt.corpora nmt.text nmt.data nmt.run_dir nmt.training"
+    ),
     "nmt.training.trainer": (
         "nmt.files nmt.config nmt.backend nmt.terminal nmt.text nmt.data nmt.training nmt.run_dir nmt.loading "
         "nmt.model_card nmt.decoding nmt.evaluation"

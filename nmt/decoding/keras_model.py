@@ -19,15 +19,14 @@ from numpy.typing import NDArray
 
 from nmt.backend import Tensor, compiled
 from nmt.data.batching import pad, round_up
-from nmt.decoding.search import Banned, Candidates
+from nmt.decoding.search import NEVER_EMITTED, Banned, Candidates
 from nmt.layers.decoder import DecoderState
 from nmt.layers.encoder import EncoderOutput
 from nmt.model import Seq2Seq
-from nmt.text.special import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from nmt.text.special import EOS_ID, PAD_ID
 
 PAD_MULTIPLE = 8
 """Source lengths are padded to a multiple of this, so that few shapes occur: JAX compiles anew for each."""
-
 
 BATCH_MULTIPLE = 16
 """Batches are filled up to a multiple of this, for the same reason."""
@@ -126,7 +125,7 @@ class KerasModel:
 def _best(log_probs: Tensor, banned: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
     eos_log_probs = log_probs[:, EOS_ID]
     never = np.zeros(log_probs.shape[-1], bool)
-    never[[PAD_ID, UNK_ID, BOS_ID]] = True
+    never[NEVER_EMITTED] = True
     log_probs = ops.where(never, -np.inf, log_probs)
     log_probs = ops.scatter_update(log_probs, banned, ops.full((ops.shape(banned)[0],), -np.inf))
     best, token_ids = ops.top_k(log_probs, min(size, log_probs.shape[-1]), sorted=False)

@@ -2,8 +2,8 @@
 
 `nmt.model.Seq2Seq` is the reference, and what trains; this is the same arithmetic, arranged for decoding. It is here
 because it was measured: two cores, beam 5, 1,000 sentences of Multi30k, 4.8 million parameters, against the same search
-with `keras.ops` on TensorFlow (docs/performance.md has the figures): several times the sentences a second, a fifth of
-the memory, and a start within half a second, because nothing has to be imported, traced or compiled.
+with `keras.ops` on TensorFlow (docs/performance.md has the figures): twice the sentences a second, a third of the
+memory, and a start within half a second, because nothing has to be imported, traced or compiled.
 
 Nothing is padded. Sentences lie end to end in one array, and a step is taken for the hypotheses that live, however many
 each sentence has. What depends on the source alone is multiplied once a sentence: the memory is projected into the
@@ -21,14 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.decoding.search import Banned, Candidates
+from nmt.decoding.search import NEVER_EMITTED, Banned, Candidates
 from nmt.decoding.workers import available_cores
-from nmt.text.special import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from nmt.text.special import EOS_ID
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
-
-NEVER_EMITTED = [PAD_ID, UNK_ID, BOS_ID]
 
 ROWS_PER_PRODUCT = 512
 """Rows whose logits exist at a time."""

@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt.decoding import scoring
-from nmt.text.special import BOS_ID, EOS_ID, PAD_ID
+from nmt.text.special import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+
+NEVER_EMITTED = [PAD_ID, UNK_ID, BOS_ID]
 
 
 class Candidates(NamedTuple):

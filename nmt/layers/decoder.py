@@ -134,7 +134,7 @@ class Decoder(keras.layers.Layer):
         state, memory, keys = self._exact((state, encoded.memory, encoded.keys))
         state, trace = decoder_step(projected, state, memory, keys, encoded.mask, self._weights())
         outputs = state, trace.attention.weights
-        return tree.map_structure(lambda tensor: ops.cast(tensor, self.compute_dtype), outputs)  # type: ignore[no-any-return]
+        return tree.map_structure(lambda tensor: ops.cast(tensor, self.compute_dtype), outputs)  # type: ignore[no-any-return]  # untyped
 
     def _exact(self, tensors: Structure) -> Structure:
         """Returns tensors in the dtype of the weights: of lower precision are the products alone."""

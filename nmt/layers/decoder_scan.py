@@ -103,7 +103,7 @@ def decoder_scan(inputs: DecoderInputs) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         States (T, B, H), contexts (T, B, M) and attention weights (T, B, S).
     """
-    return with_gradient(_forward, _backward, inputs)  # type: ignore[no-any-return]
+    return with_gradient(_forward, _backward, inputs)  # type: ignore[no-any-return]  # any structure
 
 
 Outputs = tuple[Tensor, Tensor, Tensor]

@@ -10,9 +10,11 @@ import logging
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import keras
+
 from nmt import files
 from nmt.backend import library_name
-from nmt.config import Config
+from nmt.config import Config, TrainingConfig
 from nmt.corpora import PairStream, read_corpora, stream_corpora
 from nmt.data import blocks
 from nmt.data.dataset import ParallelDataset
@@ -20,6 +22,8 @@ from nmt.run_dir import RunDirectory
 from nmt.text.corpus import SentencePair
 from nmt.text.filters import PairFilter
 from nmt.text.tokenizer import Tokenizer, train_tokenizer
+from nmt.training.optimizers import build_optimizer
+from nmt.training.schedules import WarmupSchedule
 
 logger = logging.getLogger(__name__)
 
@@ -111,3 +115,23 @@ def _without_blanks(pairs: list[SentencePair], name: str) -> list[SentencePair]:
     if len(kept) < len(pairs):
         logger.warning("%s corpora: left out %s pairs with a blank side", name, f"{len(pairs) - len(kept):,}")
     return kept
+
+
+def configured_optimizer(training: TrainingConfig) -> keras.optimizers.Optimizer:
+    """Returns the optimizer of a configuration, with its schedule."""
+    schedule = training.schedule
+    rate = WarmupSchedule(
+        training.learning_rate,
+        # The plateau rule cuts a constant rate from outside.
+        "constant" if schedule.type == "plateau" else schedule.type,
+        schedule.warmup_updates,
+        schedule.decay_updates,
+        schedule.floor,
+    )
+    return build_optimizer(
+        training.optimizer,
+        rate,
+        clip_norm=training.clip_norm,
+        weight_decay=training.weight_decay,
+        ema_decay=training.ema_decay,
+    )

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from nmt import files
 from nmt.backend import library_name
-from nmt.config import Config, TrainingConfig
+from nmt.config import Config
 from nmt.data.dataset import ParallelDataset
 from nmt.decoding.translator import Translator
 from nmt.evaluation import report
@@ -30,10 +30,8 @@ from nmt.text.tokenizer import Tokenizer
 from nmt.training.callbacks import Clock, Display, EpochEnd, duration, peak_memory_gb
 from nmt.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from nmt.training.objective import Objective
-from nmt.training.optimizers import build_optimizer
 from nmt.training.precision import choose_precision
-from nmt.training.preparation import Pairs, load_tokenizers, make_batches, read_pairs
-from nmt.training.schedules import WarmupSchedule
+from nmt.training.preparation import Pairs, configured_optimizer, load_tokenizers, make_batches, read_pairs
 from nmt.training.validation import Validation, inference_weights, validate
 
 logger = logging.getLogger(__name__)
@@ -97,7 +95,7 @@ class _Run:
         sizes = source_tokenizer.vocabulary_size, target_tokenizer.vocabulary_size
         self.model = build_model(config.model, *sizes, dtype=choose_precision(config.training.precision))
         self.objective = Objective(self.model, config.training.label_smoothing)
-        self.optimizer = _optimizer(config.training)
+        self.optimizer = configured_optimizer(config.training)
         self.optimizer.build(self.objective.trainable_variables)
         # TensorFlow: with XLA each length of source and target would be compiled anew.
         self.objective.compile(optimizer=self.optimizer, jit_compile=library_name() == "jax")
@@ -291,25 +289,6 @@ class _Run:
         for number in range(min(NUM_TEST_SAMPLES, len(test_pairs))):
             _log_sample(test_pairs[number], translations[number])
         logger.info("test corpora, %s sentences:\n%s", f"{len(test_pairs):,}", result.to_text())
-
-
-def _optimizer(training: TrainingConfig) -> keras.optimizers.Optimizer:
-    schedule = training.schedule
-    rate = WarmupSchedule(
-        training.learning_rate,
-        # The plateau rule cuts a constant rate from outside.
-        "constant" if schedule.type == "plateau" else schedule.type,
-        schedule.warmup_updates,
-        schedule.decay_updates,
-        schedule.floor,
-    )
-    return build_optimizer(
-        training.optimizer,
-        rate,
-        clip_norm=training.clip_norm,
-        weight_decay=training.weight_decay,
-        ema_decay=training.ema_decay,
-    )
 
 
 def _card_score(data: str, score: Any) -> CardScore:

@@ -129,28 +129,13 @@ def objective_of(config: Config, material: Material) -> Any:
     from nmt.backend import library_name
     from nmt.loading import build_model
     from nmt.training.objective import Objective
-    from nmt.training.optimizers import build_optimizer
-    from nmt.training.schedules import WarmupSchedule
+    from nmt.training.preparation import configured_optimizer
 
     keras.utils.set_random_seed(config.seed)
     training = config.training
     sizes = material.source_vocabulary_size, material.target_vocabulary_size
     model = build_model(config.model, *sizes, dtype=training.precision)
-    schedule = training.schedule
-    rate = WarmupSchedule(
-        training.learning_rate,
-        "constant" if schedule.type == "plateau" else schedule.type,
-        schedule.warmup_updates,
-        schedule.decay_updates,
-        schedule.floor,
-    )
-    optimizer = build_optimizer(
-        training.optimizer,
-        rate,
-        clip_norm=training.clip_norm,
-        weight_decay=training.weight_decay,
-        ema_decay=training.ema_decay,
-    )
+    optimizer = configured_optimizer(training)
     objective = Objective(model, training.label_smoothing)
     optimizer.build(objective.trainable_variables)
     objective.compile(optimizer=optimizer, jit_compile=library_name() == "jax")

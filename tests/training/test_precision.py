@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 
+import keras
 import pytest
+from keras import ops
 
 from nmt.training import precision
 from nmt.training.precision import MIN_SPEEDUP, choose_precision
@@ -28,6 +30,12 @@ def test_what_is_named_is_not_measured(name, monkeypatch):
     assert choose_precision(name) == name
 
 
-def test_products_are_really_timed():
-    seconds = [precision._seconds_of_product(dtype) for dtype in ("float32", "bfloat16")]
-    assert all(0 < each < 60 for each in seconds)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_products_of_that_dtype_are_timed(dtype, monkeypatch):
+    multiplied = []
+    matmul = ops.matmul
+    monkeypatch.setattr(precision, "compiled", lambda function, variables: function)
+    monkeypatch.setattr(ops, "matmul", lambda a, b: multiplied.append((a.dtype, b.dtype)) or matmul(a, b))
+    assert precision._seconds_of_product(dtype) > 0
+    assert len(multiplied) == precision.NUM_REPEATS + 1
+    assert {keras.backend.standardize_dtype(each) for pair in multiplied for each in pair} == {dtype}
