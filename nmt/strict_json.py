@@ -10,6 +10,8 @@ import json
 import math
 from typing import Any
 
+_MAX_DIGITS = 100
+
 
 def parse(content: bytes) -> Any:
     """Returns the plain values that one JSON document in UTF-8 stands for.
@@ -30,7 +32,9 @@ def parse(content: bytes) -> Any:
     """
     try:
         text = content.decode("utf-8")
-        return json.loads(text, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse)
+        return json.loads(
+            text, object_pairs_hook=_unique, parse_int=_whole, parse_float=_finite, parse_constant=_refuse
+        )
     except UnicodeDecodeError as error:
         raise ValueError(f"invalid UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -42,10 +46,18 @@ def parse(content: bytes) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     tree = dict(pairs)
     if len(tree) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"duplicate key {repeated[:100]!a}")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise ValueError(f"duplicate key {name[:100]!a}")
+            seen.add(name)
     return tree
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"a whole number has at most {_MAX_DIGITS} digits, received {len(digits):,}")
+    return int(digits)
 
 
 def _finite(digits: str) -> float:

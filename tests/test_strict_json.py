@@ -46,5 +46,15 @@ def test_what_it_refuses(content, problem):
 def test_a_number_of_too_many_digits_is_refused():
     with pytest.raises(ValueError, match="digits"):
         strict_json.parse(b"9" * 100_000)
+    with pytest.raises(ValueError, match=r"^a whole number has at most 100 digits, received 101$"):
+        strict_json.parse(b"[" + b"9" * 101 + b"]")
+    assert strict_json.parse(b"9" * 100) == int("9" * 100)
     with pytest.raises(ValueError, match="1e999 is too large"):
         strict_json.parse(b"[1e999]")
+
+
+def test_a_duplicate_among_many_keys_is_found_at_once():
+    # Each key was counted among all: a header of 1 MB took minutes.
+    keys = [f'"{number}": 0' for number in range(300_000)]
+    with pytest.raises(ValueError, match="duplicate key '299999'"):
+        strict_json.parse(("{" + ", ".join([*keys, keys[-1]]) + "}").encode())
