@@ -20,11 +20,11 @@ import re
 import secrets
 import shutil
 import stat
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nmt import name_exchange
 from nmt.errors import FileError
 
 _LOGGER = logging.getLogger(__name__)
@@ -181,6 +181,20 @@ def remove_folder(path: str | Path) -> None:
         os.rename(path, temporary)
         _sync_folder(path.parent)
     _discard(temporary)
+
+
+def rename(path: str | Path, new: str | Path) -> None:
+    """Gives a file or a folder another name in the same folder.
+
+    Raises:
+        FileError: It can't be renamed, or there is something of the new name already.
+    """
+    path, new = Path(path), Path(new)
+    with explained(path, f"rename to {new.name}"):
+        if os.path.lexists(new):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        os.rename(path, new)
+        _sync_folder(path.parent)
 
 
 def remove_leftovers(folder: str | Path) -> None:
@@ -358,7 +372,7 @@ def _sync_folder(folder: Path) -> None:
 
 def _exchange(new: Path, old: Path) -> None:
     """Swaps two folders' names in one step, or, where the system can't, moves `old` to the name of `new` in three."""
-    if _swap_names(new, old):
+    if name_exchange.exchange_names(new, old):
         return
     aside = old.parent / f".nmt-old.{old.name}"
     if aside.exists():
@@ -370,24 +384,6 @@ def _exchange(new: Path, old: Path) -> None:
         os.rename(aside, old)
         raise
     os.rename(aside, new)
-
-
-def _swap_names(first: Path, second: Path) -> bool:
-    """Linux's renameat2 with RENAME_EXCHANGE; returns False where the system or the file system has none."""
-    if not sys.platform.startswith("linux"):
-        return False
-    import ctypes  # here alone: Python's `os` has no renameat2
-
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if rename is None:
-        return False
-    at_working_directory, exchange = -100, 2
-    if rename(at_working_directory, os.fsencode(first), at_working_directory, os.fsencode(second), exchange) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EXDEV):
-        return False
-    raise OSError(number, os.strerror(number))
 
 
 def _discard(folder: Path) -> None:

@@ -15,32 +15,37 @@ the old behaviour, and anything else raises `FORMAT_VERSION`. This module knows 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import os
 from collections.abc import Callable, Mapping
-from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Final, Literal
 
 import numpy as np
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from nmt import files, strict_json
+from nmt import files
 from nmt.config import DecodingConfig, ModelConfig
 from nmt.errors import FileError, ModelFileError
+from nmt.manifest import MANIFEST, Closed, Kind, Manifest, to_json, write_file, write_manifest
 from nmt.run_dir import RunDirectory, is_run_directory, library_versions
-from nmt.weights_file import Shape, listed, read_weights
+from nmt.weights_file import Shape, is_finite, read_weights, tensor_parts
 
 FORMAT_VERSION = 1
 
-_MANIFEST, _CONFIG, _WEIGHTS, _CARD = "manifest.json", "config.json", "model.safetensors", "README.md"
+_CONFIG: Final = "config.json"
+_WEIGHTS: Final = "model.safetensors"
+_CARD: Final = "README.md"
 _JOINT, _SOURCE, _TARGET = "joint.spm", "source.spm", "target.spm"
 _MAX_TEXT_BYTES = 1_000_000
 _MAX_TOKENIZER_BYTES = 100_000_000
-_BLOCK_BYTES = 1 << 20
-_AGAIN = "Copy or download the model again."
+_KIND = Kind(
+    name="model",
+    version=FORMAT_VERSION,
+    error=ModelFileError,
+    remedy="Copy or download the model again.",
+    origin="Give a folder that `nmt train` made.",
+)
 
 WeightShapes = Callable[[ModelConfig, int, int], Mapping[str, Shape]]
 """From an architecture and the sizes of the source and target vocabulary to the shape of each weight by name."""
@@ -49,23 +54,10 @@ _LanguageCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,45}$")]
 _VocabularySize = Annotated[int, Field(ge=4, le=1_000_000)]
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+_FileName = Literal["config.json", "model.safetensors", "README.md", "joint.spm", "source.spm", "target.spm"]
 
 
-class _FileEntry(_Closed):
-    size: int = Field(ge=0)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-
-
-class _Manifest(_Closed):
-    format_version: int = Field(ge=1, le=FORMAT_VERSION)
-    files: dict[
-        Literal["config.json", "model.safetensors", "README.md", "joint.spm", "source.spm", "target.spm"], _FileEntry
-    ]
-
-
-class _Description(_Closed):
+class _Description(Closed):
     """What `config.json` holds."""
 
     format_version: int = Field(ge=1, le=FORMAT_VERSION)
@@ -171,23 +163,14 @@ def save_model(
         "model": model.model_dump(mode="json"),
         "decoding": decoding.model_dump(mode="json"),
     }
-    description = _validated(_Description, fields, folder / _CONFIG, "Save a model that keeps this rule.")
-    contents = {_CONFIG: _to_json(fields), _CARD: card.encode("utf-8"), description.source_tokenizer: source_tokenizer}
+    description = _KIND.validate(_Description, fields, folder / _CONFIG, "Save a model that keeps this rule.")
+    contents = {_CONFIG: to_json(fields), _CARD: card.encode("utf-8"), description.source_tokenizer: source_tokenizer}
     if target_tokenizer is not None:
         contents[description.target_tokenizer] = target_tokenizer
-    import safetensors.numpy  # here: most commands never save a model
-
-    contents[_WEIGHTS] = safetensors.numpy.save(
-        {name: np.asarray(weights[name], order="C") for name in sorted(weights)}
-    )
     with files.new_folder(folder) as temporary:
-        for name, content in contents.items():
-            files.write_bytes(temporary / name, content)
-        entries = {
-            name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            for name, content in sorted(contents.items())
-        }
-        files.write_bytes(temporary / _MANIFEST, _to_json({"format_version": FORMAT_VERSION, "files": entries}))
+        entries = {name: write_file(temporary / name, [content]) for name, content in contents.items()}
+        entries[_WEIGHTS] = write_file(temporary / _WEIGHTS, tensor_parts(weights))
+        write_manifest(temporary, FORMAT_VERSION, entries)
         _read_verified(temporary)
 
 
@@ -228,12 +211,12 @@ def find_model(path: str | Path) -> Path:
         if not os.path.lexists(path):
             raise ModelFileError(f"{path}: no such folder. Give a model folder or a run directory.")
         if not path.is_dir():
-            inside = f" Did you mean {path.parent}?" if (path.parent / _MANIFEST).is_file() else ""
+            inside = f" Did you mean {path.parent}?" if (path.parent / MANIFEST).is_file() else ""
             raise ModelFileError(f"{path}: a model is a folder. Received: a file.{inside}")
-        if (path / _MANIFEST).is_file():
+        if (path / MANIFEST).is_file():
             return path
         best = RunDirectory(path).best
-        if (best / _MANIFEST).is_file() and is_run_directory(path):
+        if (best / MANIFEST).is_file() and is_run_directory(path):
             return best
     if is_run_directory(path):
         raise ModelFileError(
@@ -241,24 +224,24 @@ def find_model(path: str | Path) -> Path:
             f"Let it train on, or go on with it: nmt train CONFIG --run-dir {path} --resume"
         )
     raise ModelFileError(
-        f"{path}: neither a model, which has {_MANIFEST}, nor a run directory. Give a folder that `nmt train` made."
+        f"{path}: neither a model, which has {MANIFEST}, nor a run directory. Give a folder that `nmt train` made."
     )
 
 
 def _load(folder: Path, weight_shapes: WeightShapes) -> ModelContents:
     texts = _read_verified(folder)
     path = folder / _CONFIG
-    fields = _parsed(texts[_CONFIG], path)
-    _check_format(fields, path)
-    description = _validated(_Description, fields, path, _AGAIN)
+    fields = _KIND.parse(texts[_CONFIG], path)
+    _KIND.check_version(fields, path)
+    description = _KIND.validate(_Description, fields, path)
     expected = {_CONFIG, _WEIGHTS, _CARD, description.source_tokenizer, description.target_tokenizer}
-    _check_same_names(expected, {*texts, _WEIGHTS}, path)
+    _KIND.check_names(expected, {*texts, _WEIGHTS}, path)
     sizes = description.source_vocabulary_size, description.target_vocabulary_size
     joint = description.target_tokenizer == _JOINT
     try:
         card = texts[_CARD].decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _damaged(folder / _CARD, f"must be UTF-8 text: invalid byte at {error.start}") from None
+        raise _KIND.damaged(folder / _CARD, f"must be UTF-8 text: invalid byte at {error.start}") from None
     return ModelContents(
         model=description.model,
         source_vocabulary_size=description.source_vocabulary_size,
@@ -276,84 +259,19 @@ def _load(folder: Path, weight_shapes: WeightShapes) -> ModelContents:
 
 def _read_verified(folder: Path) -> dict[str, bytes]:
     """Checks every file against the manifest; returns the content of all but the weights."""
-    path = folder / _MANIFEST
-    present = set(files.list_folder(folder))
-    if _MANIFEST not in present:
-        raise ModelFileError(f"{folder}: not a model: it has no {_MANIFEST}. Give a folder that `nmt train` made.")
-    fields = _parsed(files.read_bytes(path, max_bytes=_MAX_TEXT_BYTES), path)
-    _check_format(fields, path)
-    manifest = _validated(_Manifest, fields, path, _AGAIN)
-    named = {str(name) for name in manifest.files}
-    _check_same_names({_CONFIG, _WEIGHTS, _CARD} | named, named, path)
-    _check_same_names(named | {_MANIFEST}, present, folder)
-    texts = {str(name): _verified(folder / name, entry) for name, entry in manifest.files.items()}
-    del texts[_WEIGHTS]
-    return texts
-
-
-def _verified(path: Path, entry: _FileEntry) -> bytes:
-    """Checks a file's size and sha256; returns its content, or nothing of the weights."""
-    is_text = path.name in (_CONFIG, _CARD)
-    max_bytes = _MAX_TEXT_BYTES if is_text else entry.size if path.name == _WEIGHTS else _MAX_TOKENIZER_BYTES
-    with files.open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size != entry.size or size > max_bytes:
-            raise _damaged(path, f"must have {min(entry.size, max_bytes):,} bytes. Received: {size:,}")
-        content = b"" if path.name == _WEIGHTS else file.read(size)
-        digest = hashlib.sha256(content)
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    if digest.hexdigest() != entry.sha256:
-        raise _damaged(path, f"its content is not what {_MANIFEST} says (sha256)")
-    return content
-
-
-def _parsed(content: bytes, path: Path) -> dict[str, Any]:
-    try:
-        fields = strict_json.parse(content)
-    except ValueError as error:
-        raise _damaged(path, f"must be JSON: {error}") from None
-    if not isinstance(fields, dict):
-        raise _damaged(path, "must be a JSON object")
-    return fields
-
-
-def _check_format(fields: Mapping[str, Any], path: Path) -> None:
-    version = fields.get("format_version")
-    if type(version) is int and version > FORMAT_VERSION:
-        raise ModelFileError(
-            f"{path}: this nmt reads model formats up to {FORMAT_VERSION}. Received: format_version={version}. "
-            "Upgrade nmt: pip install --upgrade nmt"
+    entries = _KIND.read_manifest(folder, Manifest[_FileName], {_CONFIG, _WEIGHTS, _CARD}).files
+    _KIND.verify(folder / _WEIGHTS, entries[_WEIGHTS])
+    return {
+        name: _KIND.verify(
+            folder / name, entry, max_bytes=_MAX_TEXT_BYTES if name in (_CONFIG, _CARD) else _MAX_TOKENIZER_BYTES
         )
-
-
-_Schema = TypeVar("_Schema", bound=_Closed)
-
-
-def _validated(schema: type[_Schema], fields: Mapping[str, Any], path: Path, remedy: str) -> _Schema:
-    try:
-        return schema.model_validate(dict(fields))
-    except pydantic.ValidationError as error:
-        problems = [
-            f"{listed(['.'.join(map(str, problem['loc'])) or 'file'])}: {problem['msg']} "
-            f"(received {ascii(problem['input'])[:100]})"
-            for problem in error.errors()[:5]
-        ]
-        raise ModelFileError(f"{path}: breaks the format: {'; '.join(problems)}. {remedy}") from None
-
-
-def _check_same_names(expected: AbstractSet[str], received: AbstractSet[str], path: Path) -> None:
-    problems = []
-    if missing := expected - received:
-        problems.append(f"missing: {listed(missing)}")
-    if extra := received - expected:
-        problems.append(f"unexpected: {listed(extra)}")
-    if problems:
-        raise ModelFileError(f"{path}: a model has exactly the files that it names; {'; '.join(problems)}. {_AGAIN}")
+        for name, entry in entries.items()
+        if name != _WEIGHTS
+    }
 
 
 def _check_replaceable(folder: Path) -> None:
-    if folder.is_dir() and (names := files.list_folder(folder)) and _MANIFEST not in names:
+    if folder.is_dir() and (names := files.list_folder(folder)) and MANIFEST not in names:
         raise ModelFileError(f"{folder}: exists and is no model, so it is left alone. Choose another folder.")
 
 
@@ -361,7 +279,7 @@ def _check_weights(weights: Mapping[str, np.ndarray], folder: Path) -> None:
     for name, array in weights.items():
         if array.dtype != np.float32:
             raise ModelFileError(f"{folder}: weight `{name}` must be float32. Received: {array.dtype}.")
-        if not np.isfinite(array).all():
+        if not is_finite(array):
             raise ModelFileError(
                 f"{folder}: weight `{name}` must be finite. Received: NaN or infinite values. Nothing was saved."
             )
@@ -373,11 +291,3 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _to_json(fields: Mapping[str, Any]) -> bytes:
-    return (json.dumps(fields, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
-
-
-def _damaged(path: Path, problem: str) -> ModelFileError:
-    return ModelFileError(f"{path}: damaged: {problem}. {_AGAIN}")

@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "nmt.strict_json": "",
     "nmt.strict_yaml": "",
     "nmt.terminal": "",
-    "nmt.files": "nmt.errors",
+    "nmt.name_exchange": "",
+    "nmt.files": "nmt.errors nmt.name_exchange",
     "nmt.config_problems": "nmt.errors",
     "nmt.config": "nmt.errors nmt.strict_yaml nmt.config_problems",
     # text and numbers, without Keras
@@ -41,7 +42,9 @@ MAY_IMPORT = {
     "nmt.weights_file": "nmt.errors nmt.files nmt.strict_json",
     "nmt.model_card": "nmt.strict_yaml",
     "nmt.weight_shapes": "",
-    "nmt.model_file": "nmt.errors nmt.files nmt.strict_json nmt.config nmt.run_dir nmt.weights_file",
+    "nmt.manifest": "nmt.errors nmt.files nmt.strict_json nmt.weights_file",
+    "nmt.checkpoints": "nmt.errors nmt.files nmt.strict_json nmt.manifest nmt.weights_file",
+    "nmt.model_file": "nmt.errors nmt.files nmt.config nmt.manifest nmt.run_dir nmt.weights_file",
     # Keras
     "nmt.backend": "",
     "nmt.data": "nmt.errors nmt.files nmt.text",
@@ -102,7 +105,7 @@ WITHOUT_KERAS = (
     "nmt.errors", "nmt.files", "nmt.config", "nmt.text", "nmt.evaluation", "nmt.run_dir", "nmt.corpora",
     "nmt.attention_table", "nmt.plotting", "nmt.data.batching", "nmt.weight_shapes", "nmt.decoding.scoring",
     "nmt.decoding.search", "nmt.decoding.forced", "nmt.decoding.workers", "nmt.decoding.numpy_model",
-    "nmt.decoding.translator",
+    "nmt.decoding.translator", "nmt.manifest", "nmt.checkpoints", "nmt.model_file",
 )  # fmt: skip
 
 # Each can run code that lies in a file, or turn text into code.

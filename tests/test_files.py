@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nmt import files
+from nmt import files, name_exchange
 from nmt.errors import FileError
 
 FULL = "No space left on device. Free some space there, or choose another folder."
@@ -136,7 +136,7 @@ def test_a_file_is_old_or_new_whichever_call_fails(tmp_path, old, error):
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()])
 def test_a_folder_is_old_or_new_whichever_call_fails(tmp_path, monkeypatch, old, can_swap, error):
     if not can_swap:
-        monkeypatch.setattr(files, "_swap_names", lambda first, second: False)
+        monkeypatch.setattr(name_exchange, "exchange_names", lambda first, second: False)
     fail_at, finished = 1, False
     while not finished:
         folder = tmp_path / str(fail_at)

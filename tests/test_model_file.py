@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -154,17 +155,17 @@ def test_saving_twice_gives_the_same_bytes_and_replaces(folder, tmp_path):
 
 def test_an_interrupted_save_leaves_the_old_model(folder, tmp_path, monkeypatch):
     before = content(folder)
-    real = files.write_bytes
+    real = files.new_file
     for num_written in range(5):
         written: list[Path] = []
 
-        def fail_later(path, data, written=written, limit=num_written):
+        def fail_later(path, written=written, limit=num_written):
             if len(written) == limit:
                 raise FileError(f"{path}: can't write: No space left on device.")
             written.append(path)
-            real(path, data)
+            return real(path)
 
-        monkeypatch.setattr(files, "write_bytes", fail_later)
+        monkeypatch.setattr(files, "new_file", fail_later)
         with pytest.raises(FileError, match="No space left on device"):
             save(folder, weights=some_weights(1))
         assert len(written) == num_written
@@ -174,8 +175,12 @@ def test_an_interrupted_save_leaves_the_old_model(folder, tmp_path, monkeypatch)
 
 def test_a_model_that_reads_back_otherwise_is_not_put_in_place(folder, monkeypatch):
     before = content(folder)
-    real = files.write_bytes
-    monkeypatch.setattr(files, "write_bytes", lambda path, data: real(path, data.replace(b"\0joint", b"\0jolnt")))
+    real = os.write
+
+    def write_wrong(descriptor, data):
+        return real(descriptor, bytes(data).replace(b"\0joint", b"\0jolnt"))
+
+    monkeypatch.setattr(os, "write", write_wrong)
     with pytest.raises(ModelFileError, match=r"joint\.spm: damaged: its content is not what manifest\.json says"):
         save(folder, weights=some_weights(1))
     assert content(folder) == before
