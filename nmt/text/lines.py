@@ -24,6 +24,10 @@ from nmt.errors import CorpusError
 MAX_LINE_BYTES = 16 * 2**20
 """Longest line that is read: a small archive can't fill the memory with one endless line."""
 
+MAX_UNPACKED_RATIO = 250
+"""How much larger than its archive text may be: natural text is 3 to 20 times as large."""
+
+_FREE_BYTES = 16 * 2**20  # unpacked from an archive before the ratio counts: a few sentences repeated are no harm
 _PACKED_BYTES = 4096  # unpacked at a time: at most 128 MiB of text, as zstd packs up to 128 KiB into 4 bytes
 
 _UNPACK = "It looks like a {} archive; unpack it first"
@@ -50,8 +54,9 @@ def read_lines(path: str | Path) -> Iterator[str]:
         Each line without its ending.
 
     Raises:
-        CorpusError: The file is missing or unreadable, is a folder, is a damaged or truncated archive, holds bytes that
-            are not UTF-8 (the message names the line and the byte in it, both counted from 1) or an overlong line.
+        CorpusError: The file is missing or unreadable, is a folder, is a damaged or truncated archive or unpacks to
+            more than text could, holds bytes that are not UTF-8 (the message names the line and the byte in it, both
+            counted from 1) or an overlong line.
 
     Example:
         >>> import pathlib, tempfile
@@ -62,13 +67,14 @@ def read_lines(path: str | Path) -> Iterator[str]:
         ['Hello.', 'Good\rbye.', '', 'last']
     """
     name = str(path)
+    num_lines = 0
     try:
         with contextlib.ExitStack() as stack:
-            yield from decode_lines(_open(Path(path), stack), name)
-    except _DamagedArchiveError as error:
-        raise CorpusError(
-            f"{name}: the archive is truncated or damaged: {error}. Make or download it again, or check its ending."
-        ) from error
+            for line in decode_lines(_open(Path(path), stack), name):
+                num_lines += 1
+                yield line
+    except _ArchiveError as error:
+        raise CorpusError(f"{name}, after line {num_lines:,}: {error}") from error
     except OSError as error:
         raise CorpusError(_describe_os_error(name, error)) from error
 
@@ -128,15 +134,20 @@ def _open(path: Path, stack: contextlib.ExitStack) -> IO[bytes]:
     return stack.enter_context(io.BufferedReader(unpacker))
 
 
-class _DamagedArchiveError(Exception):
-    """Compressed bytes that can't be unpacked."""
+class _ArchiveError(Exception):
+    """Compressed bytes that can't be unpacked, or unpack to too much."""
+
+
+def _damaged(problem: str) -> _ArchiveError:
+    remedy = "Make or download it again, or check its ending"
+    return _ArchiveError(f"the archive is truncated or damaged: {problem}. {remedy}.")
 
 
 class _Unpacker(io.RawIOBase):
     """Unpacks the parts of an archive one after the other, and refuses an end inside a part and what is no part.
 
     The readers of `gzip`, `lzma` and `zstandard` each let some of that pass: an empty file, bytes behind the first
-    part, a truncated part.
+    part, a truncated part. A bomb of short lines is refused as well.
     """
 
     def __init__(self, file: IO[bytes], new_part: Callable[[], Any], damage: type[Exception], padding: bytes) -> None:
@@ -146,6 +157,8 @@ class _Unpacker(io.RawIOBase):
         self._padding = padding  # bytes that may lie between and behind the parts
         self._part: Any = None
         self._num_parts = 0
+        self._num_packed = 0  # bytes
+        self._num_unpacked = 0  # bytes
         self._packed = b""
         self._unpacked = memoryview(b"")
 
@@ -165,8 +178,9 @@ class _Unpacker(io.RawIOBase):
         packed = self._packed or self._file.read(_PACKED_BYTES)
         if not packed:
             if self._part is not None or not self._num_parts:
-                raise _DamagedArchiveError("it ends too early")
+                raise _damaged("it ends too early")
             return False
+        self._num_packed += 0 if self._packed else len(packed)
         self._packed = b""
         if self._part is None:
             packed = packed.lstrip(self._padding) if self._num_parts else packed
@@ -177,7 +191,13 @@ class _Unpacker(io.RawIOBase):
         try:
             self._unpacked = memoryview(self._part.decompress(packed))
         except self._damage as error:
-            raise _DamagedArchiveError(str(error)) from error
+            raise _damaged(str(error)) from error
+        self._num_unpacked += len(self._unpacked)
+        if self._num_unpacked > max(_FREE_BYTES, MAX_UNPACKED_RATIO * self._num_packed):
+            raise _ArchiveError(
+                f"the archive unpacks to more than {MAX_UNPACKED_RATIO} times its size, as no text does. "
+                "If it is yours, unpack it first and give the unpacked file."
+            )
         if self._part.eof:
             self._packed = self._part.unused_data
             self._part = None
