@@ -142,7 +142,7 @@ def new_folder(path: str | Path, *, replace: bool = True) -> Iterator[Path]:
     path = Path(path)
     with explained(path, "write"):
         final = Path(os.path.realpath(path))
-        temporary = _temporary_name(final)
+        no_longer_needed = temporary = _temporary_name(final)
         os.mkdir(temporary)
     try:
         yield temporary
@@ -153,10 +153,10 @@ def new_folder(path: str | Path, *, replace: bool = True) -> Iterator[Path]:
             except OSError as error:
                 if not replace or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
-                _exchange(temporary, final)
+                no_longer_needed = _exchange(temporary, final)
             _sync_folder(final.parent)
     finally:
-        _discard(temporary)
+        _discard(no_longer_needed)
 
 
 def make_folder(path: str | Path) -> None:
@@ -166,7 +166,10 @@ def make_folder(path: str | Path) -> None:
         FileError: It can't be made, or is a file.
     """
     with explained(path, "make the folder"):
+        missing = [each for each in (Path(path), *Path(path).parents) if not each.exists()]
         os.makedirs(path, exist_ok=True)
+        for each in missing:
+            _sync_folder(each.parent)
 
 
 def remove_folder(path: str | Path) -> None:
@@ -370,10 +373,10 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _exchange(new: Path, old: Path) -> None:
-    """Swaps two folders' names in one step, or, where the system can't, moves `old` to the name of `new` in three."""
+def _exchange(new: Path, old: Path) -> Path:
+    """Puts a folder in the place of another, in two steps where the system can't in one; returns where that is now."""
     if name_exchange.exchange_names(new, old):
-        return
+        return new
     aside = old.parent / f".nmt-old.{old.name}"
     if aside.exists():
         shutil.rmtree(aside)
@@ -383,7 +386,7 @@ def _exchange(new: Path, old: Path) -> None:
     except BaseException:
         os.rename(aside, old)
         raise
-    os.rename(aside, new)
+    return aside
 
 
 def _discard(folder: Path) -> None:
