@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
@@ -20,6 +21,9 @@ from nmt.text import corpus as readers
 from nmt.text.corpus import SentencePair
 
 logger = logging.getLogger(__name__)
+
+FEW_PAIRS = 1_000
+"""Fewer training pairs than this teach a model little; it is said."""
 
 PHRASEBOOK_LANGUAGES = ("en", "fr")
 
@@ -56,6 +60,11 @@ def stream_corpora(
         CorpusError: As for `read_corpora`, and before this function returns.
     """
     stream = PairStream([_Reading(corpus, source_language, target_language) for corpus in corpora], max_held=max_held)
+    if len(stream) < FEW_PAIRS:
+        logger.warning(
+            "%s training pair%s: too few for a language. Good translation begins at some 10,000.",
+            f"{len(stream):,}", "s" if len(stream) > 1 else "",
+        )  # fmt: skip
     if len(stream) > max_held:
         for path in (path for corpus in corpora for path in _paths(corpus)):
             if not Path(path).is_file():
@@ -104,6 +113,11 @@ class PairStream:
                 self._held.append(pair)
         self._digest = digest.digest()
 
+    @property
+    def digest(self) -> bytes:
+        """Tells streams of other pairs, or in another order, apart."""
+        return self._digest
+
     def __len__(self) -> int:
         return self._num_pairs
 
@@ -142,21 +156,63 @@ class _Reading:
         if self._read is None:
             self._read = _reader(self._corpus, *self._languages)
         name = _describe(self._corpus)
-        num_pairs = 0
+        if not is_first:
+            yield from self._read()
+            return
+        num_pairs = num_same = num_null = 0
         has_text = False
         for pair in self._read():
+            if not num_pairs:
+                self._warn_of_sides(name, pair)
             num_pairs += 1
             has_text = has_text or bool(pair.source.strip() and pair.target.strip())
+            num_same += pair.source == pair.target
+            num_null += "\0" in pair.source or "\0" in pair.target
             yield pair
-        if not is_first:
-            return
         if not num_pairs:
             raise CorpusError(f"{name}: the corpus is empty. Give one with at least one pair of sentences.")
         if not has_text:
             raise CorpusError(
-                f"{name}: each of its {num_pairs:,} pairs is blank on one side or both. Check the columns."
+                f"{name}: each of its {num_pairs:,} pairs is blank on one side or both. "
+                "Check the files and the columns."
             )
         logger.info("read %s pair%s from %s", f"{num_pairs:,}", "s" if num_pairs > 1 else "", name)
+        if 2 * num_same > num_pairs:
+            logger.warning(
+                "%s: %s of %s pairs are the same on both sides. Check that the target is a translation.",
+                name, f"{num_same:,}", f"{num_pairs:,}",
+            )  # fmt: skip
+        if num_null:
+            logger.warning("%s: NUL characters in %s pairs. Check that the files are text.", name, f"{num_null:,}")
+
+    def _warn_of_sides(self, name: str, first: SentencePair) -> None:
+        """Warns where the languages in names of files, of columns or in a first row speak against the sides."""
+        source, target = (code.casefold() for code in self._languages)
+        named = tuple(side.casefold() for side in _side_names(self._corpus))
+        if source != target and named == (target, source):
+            logger.warning(
+                "%s: the source is named `%s` and the target `%s`, but the languages are %s to %s. "
+                "Check that the sides are not swapped.",
+                name, *named, *self._languages,
+            )  # fmt: skip
+        header = {side.strip().casefold() for side in first}
+        if header in ({source, target}, {"source", "target"}, {"src", "tgt"}):
+            logger.warning(
+                "%s: the first pair, `%s` and `%s`, looks like the names of columns. "
+                "Give source_column and target_column by name, or remove it.",
+                name, *first,
+            )  # fmt: skip
+
+
+def _side_names(corpus: Corpus) -> tuple[str, str]:
+    """Returns what stands for the languages in the names of the sides, empty where nothing does."""
+    if isinstance(corpus, FilesCorpus):
+        source, target = (re.sub(r"\.(gz|xz|zst)$", "", path, flags=re.IGNORECASE) for path in _paths(corpus))
+        return Path(source).suffix.removeprefix("."), Path(target).suffix.removeprefix(".")
+    if isinstance(corpus, PhrasebookCorpus):
+        return "", ""
+    source_column, target_column = corpus.source_column, corpus.target_column
+    return str(source_column or ""), str(target_column or "")
 
 
 def _reader(corpus: Corpus, source_language: str, target_language: str) -> Callable[[], Iterator[SentencePair]]:

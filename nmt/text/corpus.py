@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from nmt import strict_json
 from nmt.errors import CorpusError, did_you_mean
 from nmt.text.lines import read_lines
+from nmt.text.parting import find_parting_line
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def read_files(source: str | Path, target: str | Path) -> Iterator[SentencePair]
             lengths of their lines.
     """
     num_source = num_target = 0
-    for source_line, target_line in itertools.zip_longest(read_lines(source), read_lines(target)):
+    for source_line, target_line in itertools.zip_longest(_text_lines(source), _text_lines(target)):
         num_source += source_line is not None
         num_target += target_line is not None
         if source_line is not None and target_line is not None:
@@ -74,7 +75,7 @@ def read_files(source: str | Path, target: str | Path) -> Iterator[SentencePair]
         hint = "Compare the files"
         if Path(source).is_file() and Path(target).is_file():  # a pipe is gone
             num_characters = sorted(([len(line) for line in read_lines(path)] for path in (source, target)), key=len)
-            hint = f"They seem to part at line {_find_parting_line(*num_characters):,}; compare the files there"
+            hint = f"They seem to part at line {find_parting_line(*num_characters):,}; compare the files there"
         raise CorpusError(
             f"{source} and {target}: both sides must have the same number of lines. Received: {num_source:,} and "
             f"{num_target:,} lines. {hint}."
@@ -102,13 +103,15 @@ def read_tsv(path: str | Path, source_column: int | str = 0, target_column: int 
         ...     list(read_tsv(path, "en", "fr"))
         [SentencePair(source='"Yes", he said.', target='"Oui", dit-il.')]
     """
-    rows = enumerate(read_lines(path), start=1)
+    rows = enumerate(_text_lines(path), start=1)
     columns: Sequence[int | str] = (source_column, target_column)
     header = None
     if any(isinstance(column, str) for column in columns):
         _, header = next(rows, (1, None))
         if header is None:
-            raise CorpusError(f"{path}: the first line must name the columns. Received: an empty file.")
+            raise CorpusError(
+                f"{path}: the first line must name the columns. Received: an empty file. Check the path and the file."
+            )
     first, second = (_find_column(f"{path}, line 1", column, header) for column in columns)
     _check_different(str(path), (first, second))
     for number, row in rows:
@@ -116,7 +119,7 @@ def read_tsv(path: str | Path, source_column: int | str = 0, target_column: int 
         if len(fields) <= max(first, second):
             raise CorpusError(
                 f"{path}, line {number}: a row needs at least {max(first, second) + 1} columns, split by tabs. "
-                f"Received: {len(fields)}. Mend the row, or name other columns."
+                f"Received: {len(fields)}. {_advice(row)}."
             )
         yield SentencePair(fields[first], fields[second])
 
@@ -141,15 +144,14 @@ def read_jsonl(path: str | Path, source_column: str, target_column: str) -> Iter
         ['Oui.', 'Non.']
     """
     _check_different(str(path), (source_column, target_column))
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(_text_lines(path), start=1):
         place = f"{path}, line {number}"
         try:
             row = strict_json.parse(line.encode())
         except ValueError as error:
-            problem = str(error).removeprefix("line 1: ")
-            raise CorpusError(f"{place}: a line is one JSON object. Received: {_shorten(line)}: {problem}.") from error
+            raise _no_object(path, number, line, ": " + str(error).removeprefix("line 1: ")) from error
         if not isinstance(row, dict):
-            raise CorpusError(f"{place}: a line is one JSON object. Received: {_shorten(line)}.")
+            raise _no_object(path, number, line)
         yield SentencePair(*(_get_text(place, row, column) for column in (source_column, target_column)))
 
 
@@ -304,11 +306,38 @@ def _find_holders(name: str, features: Any, columns: Sequence[str]) -> list[str]
     return sorted({known.get(column, "translation") for column in columns})
 
 
+def _text_lines(path: str | Path) -> Iterator[str]:
+    """Reads the lines of a file; refuses UTF-16 without its mark, which can be read as UTF-8 full of NULs."""
+    for number, line in enumerate(read_lines(path), start=1):
+        if "\0" in line and (num_nulls := line.count("\0")) * 3 > len(line):
+            encoding = "UTF-16BE" if number == 1 and line[0] == "\0" else "UTF-16LE"
+            raise CorpusError(
+                f"{path}, line {number}: text must be UTF-8. Received: {num_nulls:,} NUL among {len(line):,} "
+                f"characters. It is no text, or UTF-16; convert that: iconv -f {encoding} -t UTF-8 FILE > NEW."
+            )
+        yield line
+
+
+def _no_object(path: str | Path, number: int, line: str, problem: str = "") -> CorpusError:
+    remedy = "Mend or remove the line"
+    if number == 1:
+        remedy = "Mend it, or put each pair on a line of its own: jq -c . FILE, or jq -c '.[]' FILE"
+    received = (_shorten(line) or "an empty line") + problem
+    return CorpusError(f"{path}, line {number}: a line is one JSON object. Received: {received}. {remedy}.")
+
+
+def _advice(row: str) -> str:
+    """Returns what to do about a row with too few columns."""
+    if "\t" in row:
+        return "Mend the row, or name other columns"
+    return "It has no tab; make tabs of what splits the columns, or mend the row"
+
+
 def _find_column(place: str, column: int | str, header: str | None) -> int:
     """Returns the position of a column given by its number, or by its name in the header of a TSV file."""
     if isinstance(column, int):
         if column < 0:
-            raise CorpusError(f"{place}: columns are numbered from 0. Received: {column}.")
+            raise CorpusError(f"{place}: columns are numbered from 0. Received: {column}. Count anew.")
         return column
     names = (header or "").split("\t")
     if column not in names:
@@ -320,7 +349,9 @@ def _find_column(place: str, column: int | str, header: str | None) -> int:
 
 def _check_different(name: str, columns: Sequence[int | str]) -> None:
     if columns[0] == columns[1]:
-        raise CorpusError(f"{name}: source and target must be different columns. Received: {columns[0]} for both.")
+        raise CorpusError(
+            f"{name}: source and target must be different columns. Received: {columns[0]} for both. Name another one."
+        )
 
 
 def _get_text(place: str, row: dict[str, Any], column: str) -> str:
@@ -338,26 +369,6 @@ def _get_text(place: str, row: dict[str, Any], column: str) -> str:
     if not text.isascii() and _SURROGATE.search(text):
         raise CorpusError(f"{place}: `{column}` holds half a surrogate pair, which is no character. Mend the row.")
     return text
-
-
-def _find_parting_line(shorter: Sequence[int], longer: Sequence[int]) -> int:
-    """Returns the line, from 1, where the sides seem to part, from the number of characters in each line.
-
-    If `num_extra` lines are missing from the shorter side before its line k, then its lines below k go with the same
-    lines of the longer side, and the others with those `num_extra` lines further on. The k with the smallest total
-    difference of log lengths is the likeliest; of several the last, as after a copy that was cut short.
-    """
-    import numpy as np  # only a broken corpus pays for it
-
-    short, long = np.log1p(shorter), np.log1p(longer)
-    num_extra = len(long) - len(short)
-    if not len(short):
-        return 1
-    scale = np.median(long) - np.median(short)
-    before = np.abs(long[: len(short)] - short - scale)
-    after = np.abs(long[num_extra:] - short - scale)
-    advantage = np.concatenate([[0.0], np.cumsum(after - before)])  # of parting later, per k
-    return len(short) - int(np.argmax(advantage[::-1])) + 1
 
 
 def _explain(error: BaseException) -> str:

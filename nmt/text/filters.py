@@ -80,7 +80,12 @@ class PairFilter:
         }
         details = ", ".join(f"{count:,} {reasons[name]}" for name, count in self.counts.items() if count)
         num_kept = self.num_pairs - num_left_out
-        return f"kept {num_kept:,} of {self.num_pairs:,} pairs; left out {num_left_out:,}: {details}"
+        report = f"kept {num_kept:,} of {self.num_pairs:,} pairs; left out {num_left_out:,}: {details}"
+        return (
+            f"{report}. Most are left out: check the corpora and the limits"
+            if 0 < 2 * num_kept < num_left_out
+            else report
+        )
 
     def _leave_out(self, reason: str) -> bool:
         self.counts[reason] += 1

@@ -17,6 +17,7 @@ import pytest
 from nmt.errors import CorpusError
 from nmt.text import corpus
 from nmt.text.corpus import SentencePair, read_files, read_hub, read_jsonl, read_tsv
+from nmt.text.parting import find_parting_line
 
 PAIRS = [SentencePair("a house", "ein Haus"), SentencePair('he said "no"\u2028', "er sagte „nein“\t")]
 
@@ -105,7 +106,7 @@ def test_the_parting_line_against_every_possibility(seed):
         for parting in range(len(short) + 1):
             partners = long[:parting] + long[parting + extra :]
             costs.append(sum(abs(np.log1p(b) - np.log1p(a) - scale) for a, b in zip(short, partners, strict=True)))
-        assert costs[corpus._find_parting_line(short, long) - 1] == pytest.approx(min(costs))
+        assert costs[find_parting_line(short, long) - 1] == pytest.approx(min(costs))
 
 
 # TSV
@@ -170,7 +171,7 @@ def test_jsonl(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "a line is one JSON object. Received: : Expecting value."),
+        ("", "a line is one JSON object. Received: an empty line: Expecting value."),
         ("{'en': 1}", "a line is one JSON object. Received: {'en': 1}: Expecting property name"),
         ('["a", "b"]', 'a line is one JSON object. Received: ["a", "b"].'),
         ('"a"', 'a line is one JSON object. Received: "a".'),
