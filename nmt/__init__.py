@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nmt.config import Config
-    from nmt.decoding.translator import Hypothesis, Score, Translator
+    from nmt.decoding.hypothesis import Counts, Hypothesis, Score
+    from nmt.decoding.translator import Translator
     from nmt.errors import NMTError
     from nmt.loading import load
     from nmt.model import Seq2Seq
@@ -23,13 +24,25 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["Config", "Hypothesis", "NMTError", "Score", "Seq2Seq", "Tokenizer", "Translator", "__version__", "load"]
+__all__ = [
+    "Config",
+    "Counts",
+    "Hypothesis",
+    "NMTError",
+    "Score",
+    "Seq2Seq",
+    "Tokenizer",
+    "Translator",
+    "__version__",
+    "load",
+]
 
 _HOMES = {
     "Config": "nmt.config",
-    "Hypothesis": "nmt.decoding.translator",
+    "Counts": "nmt.decoding.hypothesis",
+    "Hypothesis": "nmt.decoding.hypothesis",
     "NMTError": "nmt.errors",
-    "Score": "nmt.decoding.translator",
+    "Score": "nmt.decoding.hypothesis",
     "Seq2Seq": "nmt.model",
     "Tokenizer": "nmt.text.tokenizer",
     "Translator": "nmt.decoding.translator",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nmt import config, files
 from nmt.console import progress
 from nmt.corpora import read_corpora
+from nmt.decoding.hypothesis import Counts
 from nmt.errors import CorpusError, InputError
 from nmt.evaluation import report
 from nmt.text.corpus import SentencePair, read_files
@@ -108,9 +109,10 @@ def evaluate(
     with contextlib.ExitStack() as stack:
         paths = (outputs.translations, outputs.references, outputs.json)
         opened = [stack.enter_context(files.new_file(path)) if path else None for path in paths]
-        ours = _translate(load(systems.model), lines, options)
+        ours, odd = _translate(load(systems.model), systems.model, lines, options)
         if systems.baseline:
-            theirs = _translate(load(systems.baseline), lines, options)
+            theirs, more = _translate(load(systems.baseline), systems.baseline, lines, options)
+            odd += more
         result = report.evaluate(
             ours,
             lines.references,
@@ -120,7 +122,7 @@ def evaluate(
             baseline_name=str(systems.baseline_file or _UNSAVED_BASELINE),
             **scoring,
         )
-        result = dataclasses.replace(result, notes=(*result.notes, *_notes(systems, result)))
+        result = dataclasses.replace(result, notes=(*result.notes, *odd, *_notes(systems, result)))
         contents = (_joined(ours), _joined(lines.references), result.to_json() + "\n")
         for file, content in zip(opened, contents, strict=True):
             if file is not None:
@@ -162,15 +164,20 @@ def _read_translations(path: Path, lines: _Lines) -> list[str]:
     return translations
 
 
-def _translate(translator: Translator, lines: _Lines, options: Mapping[str, Any]) -> list[str]:
+def _translate(
+    translator: Translator, path: Path, lines: _Lines, options: Mapping[str, Any]
+) -> tuple[list[str], list[str]]:
+    """Returns the translations, and what a reader should know of how they came about."""
     languages = (translator.source_language, translator.target_language)
     if lines.languages is not None and lines.languages != languages:
         raise InputError(
             f"the test set must be in the languages of the model, {' to '.join(languages)}. "
             f"Received: {' to '.join(lines.languages)}. Choose the configuration that belongs to the model."
         )
+    counts = Counts()
     with progress("lines", len(lines.sources)) as show_done:
-        return [one.text for one in translator.translate(lines.sources, progress=show_done, **options)]
+        found = translator.translate(lines.sources, progress=show_done, counts=counts, **options)
+    return [one.text for one in found], [f"{path}: {message}." for message in counts.messages()]
 
 
 def _notes(systems: Systems, result: report.Report) -> list[str]:

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,11 +25,12 @@ from prompt_toolkit.keys import Keys
 from nmt.attention_table import MIN_WIDTH, attention_table
 from nmt.config import DecodingConfig
 from nmt.console import show, write_result
+from nmt.decoding.hypothesis import Counts, Hypothesis
 from nmt.errors import InputError, NMTError, did_you_mean
 from nmt.terminal import printable
 
 if TYPE_CHECKING:  # NumPy comes with it: the one who has a translator has imported it
-    from nmt.decoding.translator import Hypothesis, Translator
+    from nmt.decoding.translator import Translator
 
 WELCOME = "Type a sentence. /help lists the commands, Ctrl-D leaves."
 HELP = """\
@@ -64,12 +65,14 @@ class Conversation:
         translator: The translator of the moment.
         settings: What the commands have changed.
         is_over: Whether /quit was typed.
+        remarks: What was out of the ordinary about the last line.
     """
 
     def __init__(self, translator: Translator, name: str, load: Callable[[Path], Translator]) -> None:
         self.translator = translator
         self.settings = Settings(translator.options.beam_size)
         self.is_over = False
+        self.remarks: list[str] = []
         self._name = name
         self._load = load
         self._commands: dict[str, Callable[[str], str]] = {
@@ -106,6 +109,7 @@ class Conversation:
         Raises:
             NMTError: There is no such command, its argument is wrong, or a model can't be loaded.
         """
+        self.remarks = []
         line = line.strip()
         if line.startswith("//"):
             return self._translation(line[1:], width)
@@ -118,12 +122,15 @@ class Conversation:
         return self._translation(line, width) if line else ""
 
     def _translate(self, line: str) -> list[Hypothesis]:
+        counts = Counts()
         [found] = self.translator.translate_n_best(
             [line],
+            counts=counts,
             n_best=self.settings.n_best,
             beam_size=self.settings.beam_size,
             with_attention=self.settings.with_attention,
         )
+        self.remarks += counts.messages()
         return found
 
     def _translation(self, line: str, width: int) -> str:
@@ -206,13 +213,19 @@ def converse(conversation: Conversation) -> None:
         _answer(conversation, text.split("\n"))  # several lines, if they were pasted
 
 
-def _answer(conversation: Conversation, lines: Iterable[str]) -> None:
+def _answer(conversation: Conversation, lines: Sequence[str]) -> None:
+    """Shows the answer to each line. One that is refused is no reason to drop those that were pasted behind it."""
     try:
         for line in lines:
-            answer = conversation.answer(line, width=shutil.get_terminal_size().columns)
-            _show(answer.split("\n") if answer else [])
-    except NMTError as error:
-        show(str(error), "error")
+            try:
+                answer = conversation.answer(line, width=shutil.get_terminal_size().columns)
+            except NMTError as error:
+                show(str(error), "error")
+                continue
+            # Of several lines a blank one keeps its place among the answers.
+            _show(answer.split("\n") if answer or (len(lines) > 1 and not line.strip()) else [])
+            for remark in conversation.remarks:
+                show(remark)
     except KeyboardInterrupt:
         show("interrupted")
 

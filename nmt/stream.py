@@ -15,19 +15,20 @@ import math
 import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 from nmt import files
 from nmt.console import is_terminal, progress, write_result
+from nmt.decoding.hypothesis import Counts, Hypothesis
 from nmt.errors import InputError
 from nmt.terminal import printable
 from nmt.text.corpus import SentencePair
 from nmt.text.lines import MAX_LINE_BYTES, decode_lines, read_lines
 
 if TYPE_CHECKING:  # NumPy comes with it: the one who has a translator has imported it
-    from nmt.decoding.translator import Hypothesis, Translator
+    from nmt.decoding.translator import Translator
 
 logger = logging.getLogger(__name__)
 
@@ -41,40 +42,46 @@ _PATIENCE_SECONDS = 0.05
 _READ_BYTES = 65_536
 
 
+@dataclass
+class BadLines:
+    """How many lines of an input have bytes that are not UTF-8."""
+
+    number: int = 0
+    first: int = 0
+    """Number of the first of them, from 1; 0 where there is none."""
+
+    def add(self, line: int) -> None:
+        """Counts the line of this number."""
+        self.number += 1
+        self.first = self.first or line
+
+
 class LineReader:
     r"""The lines of a byte stream, and whether another one is there without waiting.
-
-    Bytes that are not UTF-8 become U+FFFD, and their lines are counted.
 
     Args:
         stream: A buffered stream of bytes, such as `sys.stdin.buffer`.
         name: What messages call it.
-
-    Attributes:
-        name: What messages call it.
-        num_invalid: Lines so far with bytes that are not UTF-8.
-        first_invalid: Number of the first of them, from 1; 0 where there is none.
+        bad: Counts the lines with bytes that are not UTF-8, which become U+FFFD.
 
     Example:
-        >>> reader = LineReader(io.BytesIO(b"one\ncaf\xe9"), "stdin")
-        >>> list(reader), reader.num_invalid, reader.first_invalid
-        (['one', 'caf\ufffd'], 1, 2)
+        >>> bad = BadLines()
+        >>> list(LineReader(io.BytesIO(b"one\ncaf\xe9"), "stdin", bad)), bad
+        (['one', 'caf\ufffd'], BadLines(number=1, first=2))
     """
 
-    def __init__(self, stream: IO[bytes], name: str) -> None:
+    def __init__(self, stream: IO[bytes], name: str, bad: BadLines) -> None:
         self._stream = cast(io.BufferedReader, stream)
-        self.name = name
+        self._name = name
+        self._bad = bad
         self._buffer = bytearray()
         self._is_at_end = False
-        self._num_lines = 0
-        self.num_invalid = 0
-        self.first_invalid = 0
         self._can_wait = False
         with contextlib.suppress(OSError, ValueError):  # a stream in memory has no descriptor and never waits
             self._can_wait = stream.fileno() >= 0
 
     def __iter__(self) -> Iterator[str]:
-        return decode_lines(cast(IO[bytes], self), self.name, errors="replace")
+        return decode_lines(cast(IO[bytes], self), self._name, self._bad.add)
 
     def readline(self, limit: int) -> bytes:
         """Returns the bytes of the next line with its ending, or the first `limit` of them; none at the end."""
@@ -83,12 +90,6 @@ class LineReader:
         end = self._buffer.find(b"\n") + 1 or len(self._buffer)
         line = bytes(self._buffer[: min(end, limit)])
         del self._buffer[: len(line)]
-        self._num_lines += 1
-        try:
-            line.decode("utf-8")
-        except UnicodeDecodeError:
-            self.num_invalid += 1
-            self.first_invalid = self.first_invalid or self._num_lines
         return line
 
     def is_next_ready(self) -> bool:
@@ -103,7 +104,7 @@ class LineReader:
         return self._is_at_end or b"\n" in self._buffer
 
     def _fill(self) -> None:
-        with files.explained(self.name, "read"):
+        with files.explained(self._name, "read"):
             chunk = self._stream.read1(_READ_BYTES)
         self._buffer += chunk
         self._is_at_end = not chunk
@@ -145,8 +146,10 @@ class Input:
     lines: Iterable[str]
     is_next_ready: Callable[[], bool]
     """Whether the next line is there without a wait."""
-    reader: LineReader | None = None
-    """Where they come from; None where every byte is known to be UTF-8."""
+    name: str
+    """What messages call the input."""
+    bad: BadLines = field(default_factory=BadLines)
+    """How many of the lines so far were not UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -161,14 +164,16 @@ class Output:
 def open_input(path: Path | None) -> Iterator[Input]:
     """Opens a file, or standard input where there is no path. A `.gz`, `.xz` or `.zst` file is unpacked.
 
-    After the block the log says how many lines were not UTF-8.
+    Bytes that are not UTF-8 become U+FFFD: one line comes out for each line in, whatever it holds.
 
     Raises:
         FileError: The file can't be read.
+        CorpusError: From its lines: it is a damaged or truncated archive, or holds an endless line.
         InputError: Standard input is closed.
     """
+    bad = BadLines()
     if path is not None and path.suffix.lower() in (".gz", ".xz", ".zst"):
-        yield Input(read_lines(path), lambda: True)
+        yield Input(read_lines(path, bad.add), lambda: True, str(path), bad)
         return
     with contextlib.ExitStack() as stack:
         if path is None:
@@ -178,15 +183,9 @@ def open_input(path: Path | None) -> Iterator[Input]:
         else:
             with files.explained(path, "read"):
                 stream = stack.enter_context(path.open("rb"))
-        reader = LineReader(stream, "standard input" if path is None else str(path))
-        yield Input(reader, reader.is_next_ready, reader)
-    if reader.num_invalid:
-        logger.warning(
-            "%s: %s not UTF-8, the first of them line %s; each bad byte was read as U+FFFD.",
-            reader.name,
-            "1 line was" if reader.num_invalid == 1 else f"{reader.num_invalid:,} lines were",
-            f"{reader.first_invalid:,}",
-        )
+        name = "standard input" if path is None else str(path)
+        reader = LineReader(stream, name, bad)
+        yield Input(reader, reader.is_next_ready, name, bad)
 
 
 @contextlib.contextmanager
@@ -217,6 +216,8 @@ def translate(
 ) -> None:
     """Translates all lines and writes them block by block.
 
+    At the end the log has a line for each kind of thing that was out of the ordinary, and of how many lines.
+
     Args:
         translator: The translator.
         source: The lines.
@@ -234,18 +235,29 @@ def translate(
     source_blocks = blocks(source.lines, max_lines=max(BLOCK_LINES, batch_size), is_next_ready=source.is_next_ready)
     render = FORMATS[output_format]
     num_done = 0
+    counts = Counts()
     with progress("lines", is_shown=not target.is_terminal) as show_done:
         for block in source_blocks:
             found = translator.translate_n_best(
                 block,
                 n_best=n_best,
                 batch_size=batch_size,
+                counts=counts,
                 progress=lambda done, before=num_done: show_done(before + done),  # type: ignore[misc]  # mypy does not infer a default argument
                 **options,
             )
             target.write("".join(render(number, best) for number, best in enumerate(found, start=num_done)))
             num_done += len(block)
             show_done(num_done)
+    if source.bad.number:
+        logger.warning(
+            "%s: %s not UTF-8, the first of them line %s; each bad byte was read as U+FFFD.",
+            source.name,
+            "1 line was" if source.bad.number == 1 else f"{source.bad.number:,} lines were",
+            f"{source.bad.first:,}",
+        )
+    for message in counts.messages():
+        logger.warning("%s: %s.", source.name, message)
 
 
 def score_pairs(
@@ -254,6 +266,7 @@ def score_pairs(
     write: Callable[[str], object],
     *,
     batch_size: int | None = None,
+    workers: int | None = None,
 ) -> None:
     """Writes how probable each target is, given its source: log-probability, tab, average of its pieces.
 
@@ -264,12 +277,13 @@ def score_pairs(
         pairs: Sources and targets.
         write: Takes lines of output.
         batch_size: Pairs scored at a time.
+        workers: Batches worked on at a time.
     """
     log_prob, num_pieces = 0.0, 0
     with progress("lines", len(pairs)) as show_done:
         for start in range(0, len(pairs), BLOCK_LINES):
             sources, targets = zip(*pairs[start : start + BLOCK_LINES], strict=True)
-            scores = translator.score(sources, targets, batch_size=batch_size)
+            scores = translator.score(sources, targets, batch_size=batch_size, workers=workers)
             write("".join(f"{one.log_prob:.6f}\t{one.log_prob / one.num_pieces:.6f}\n" for one in scores))
             log_prob += sum(one.log_prob for one in scores)
             num_pieces += sum(one.num_pieces for one in scores)
@@ -307,7 +321,7 @@ def _moses(number: int, hypotheses: Sequence[Hypothesis]) -> str:
 
 
 def _jsonl(_: int, hypotheses: Sequence[Hypothesis]) -> str:
-    found = [{"text": one.text, "score": one.score, "log_prob": one.log_prob} for one in hypotheses]
+    found = [{"text": one.text, "score": one.score, "log_prob": one.log_prob, "flags": one.flags} for one in hypotheses]
     return json.dumps({"translations": found}, ensure_ascii=False) + "\n"
 
 
@@ -315,6 +329,7 @@ FORMATS: dict[Format, Callable[[int, Sequence[Hypothesis]], str]] = {"text": _te
 """From the number of a line, from 0, and its hypotheses, best first, to lines of output.
 
 `text`: the best translation. `jsonl`: an object for each line of the input,
-`{"translations": [{"text": ..., "score": ..., "log_prob": ...}]}`. `moses`: `number ||| text ||| score` for each
+`{"translations": [{"text": ..., "score": ..., "log_prob": ..., "flags": [...]}]}`, flags those of
+`nmt.decoding.hypothesis.Hypothesis.flags`. `moses`: `number ||| text ||| score` for each
 hypothesis.
 """

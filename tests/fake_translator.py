@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from nmt.config import DecodingConfig
+from nmt.decoding.hypothesis import Counts, Hypothesis
 from nmt.errors import InputError
+from nmt.text.lines import single_line
 
 
 @dataclass(frozen=True)
-class FakeHypothesis:
-    text: str
+class FakeHypothesis(Hypothesis):
     token_ids: tuple[int, ...] = ()
     score: float = 0.0
     log_prob: float = 0.0
-    attention: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,10 @@ class FakeScore:
 
 
 class FakeTranslator:
-    """Translation number r (from 0) of a line is the line in capitals and r exclamation marks, with score -r."""
+    """Translation number r (from 0) of a line is the line in capitals and r exclamation marks, with score -r.
+
+    A line that holds "loop" gives a looping output, one that holds "again" a fallback.
+    """
 
     def __init__(self, source_language: str = "en", target_language: str = "fr", too_long: int = 1000) -> None:
         self.source_language = source_language
@@ -48,6 +51,7 @@ class FakeTranslator:
         with_attention: bool = False,
         progress: Callable[[int], None] | None = None,
         workers: int | None = None,
+        counts: Counts | None = None,
         **options: Any,
     ) -> list[list[FakeHypothesis]]:
         self.calls.append((list(lines), {"n_best": n_best, "with_attention": with_attention, **options}))
@@ -57,13 +61,24 @@ class FakeTranslator:
             raise InputError(f"n_best must be from 1 to beam_size. Received: n_best={n_best}")
         if progress is not None:
             progress(len(lines))
-        return [self._found(line, n_best, with_attention) for line in lines]
+        pools = [self._found(line, n_best, with_attention) for line in lines]
+        if counts is not None:
+            counts.add([pool[0] for pool in pools])
+        return pools
 
     def _found(self, line: str, n_best: int, with_attention: bool) -> list[FakeHypothesis]:
         if not line.strip():
             return [FakeHypothesis("")]
         found = [
-            FakeHypothesis(line.upper() + "!" * rank, (7,), float(-rank), float(-2 * rank)) for rank in range(n_best)
+            FakeHypothesis(
+                single_line(line).upper() + "!" * rank,
+                (7,),
+                float(-rank),
+                float(-2 * rank),
+                is_looping="loop" in line,
+                is_fallback="again" in line,
+            )
+            for rank in range(n_best)
         ]
         if not with_attention or len(line) > self.too_long:
             return found
@@ -71,9 +86,14 @@ class FakeTranslator:
         return [replace(one, attention=np.eye(num_pieces)) for one in found]
 
     def score(
-        self, sources: Sequence[str], targets: Sequence[str], *, batch_size: int | None = None
+        self,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        *,
+        batch_size: int | None = None,
+        workers: int | None = None,
     ) -> list[FakeScore]:
-        self.calls.append((list(sources), {"batch_size": batch_size}))
+        self.calls.append((list(sources), {"batch_size": batch_size, "workers": workers}))
         return [FakeScore(-float(len(target)), len(target.split()) + 1) for target in targets]
 
     def source_pieces(self, line: str) -> list[str]:

@@ -53,11 +53,14 @@ MAY_IMPORT = {
     "nmt.decoding": "",
     "nmt.decoding.scoring": "",
     "nmt.decoding.search": "nmt.decoding.scoring nmt.text.special",
-    "nmt.decoding.forced": "nmt.decoding.search nmt.text.special",
+    "nmt.decoding.loops": "",
+    "nmt.decoding.hypothesis": "",
+    "nmt.decoding.token_ids": "nmt.errors",
+    "nmt.decoding.forced": "nmt.decoding.search nmt.decoding.token_ids nmt.text.special",
     "nmt.decoding.workers": "",
-    "nmt.decoding.numpy_model": "nmt.decoding.search nmt.decoding.workers nmt.text.special",
+    "nmt.decoding.numpy_model": ("nmt.decoding.search nmt.decoding.token_ids nmt.decoding.workers nmt.text.special"),
     "nmt.decoding.keras_model": (
-        "nmt.backend nmt.data.batching nmt.layers nmt.model nmt.decoding.search nmt.text.special"
+        "nmt.backend nmt.data.batching nmt.layers nmt.model nmt.decoding.search nmt.decoding.token_ids nmt.text.special"
     ),
     "nmt.training.losses": "nmt.backend",
     "nmt.training": "nmt.errors nmt.files nmt.backend nmt.data nmt.model nmt.text.special",
@@ -77,16 +80,21 @@ MAY_IMPORT = {
     # what a person types and sees
     "nmt.startup": "",
     "nmt.console": "nmt.errors nmt.files nmt.terminal",
-    "nmt.stream": "nmt.errors nmt.files nmt.terminal nmt.console nmt.text nmt.decoding.translator",
+    "nmt.stream": (
+        "nmt.errors nmt.files nmt.terminal nmt.console nmt.text nmt.decoding.hypothesis nmt.decoding.translator"
+    ),
     "nmt.held_out": (
-        "nmt.errors nmt.files nmt.config nmt.console nmt.corpora nmt.text nmt.decoding.translator nmt.evaluation"
+        "nmt.errors nmt.files nmt.config nmt.console nmt.corpora nmt.text nmt.decoding.hypothesis "
+        "nmt.decoding.translator nmt.evaluation"
     ),
     "nmt.repl": "nmt.errors nmt.config nmt.terminal nmt.console nmt.decoding nmt.attention_table",
     "nmt.training_run": "nmt.errors nmt.files nmt.config nmt.config_problems nmt.console nmt.run_dir",
     "nmt.cli_options": "",
     "nmt.cli": "nmt",
     "nmt.__main__": "nmt.cli",
-    "nmt": "nmt.errors nmt.config nmt.model nmt.text.tokenizer nmt.decoding.translator nmt.loading",
+    "nmt": (
+        "nmt.errors nmt.config nmt.model nmt.text.tokenizer nmt.decoding.hypothesis nmt.decoding.translator nmt.loading"
+    ),
 }
 
 # Library modules take plain values; these are the shell that reads the configuration.

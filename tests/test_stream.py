@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import lzma
 import os
 import sys
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,11 +21,13 @@ from nmt.text.corpus import SentencePair
 from nmt.text.lines import MAX_LINE_BYTES
 from tests.fake_translator import FakeTranslator
 
+PACKERS = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress, ".zst": zstandard.compress}
+
 
 @given(st.lists(st.binary(max_size=30).map(lambda line: line.replace(b"\n", b"")), max_size=20), st.booleans())
 def test_a_reader_gives_one_line_for_each_line_feed(lines: list[bytes], ends: bool) -> None:
     content = b"\n".join(lines) + (b"\n" if ends else b"")
-    found = list(stream.LineReader(io.BytesIO(content), "input"))
+    found = list(stream.LineReader(io.BytesIO(content), "input", stream.BadLines()))
     expected = content.split(b"\n")
     assert len(found) == len(expected) - (expected[-1] == b"")
     decoded = [line.removesuffix(b"\r").decode("utf-8", "replace") for line in expected[: len(found)]]
@@ -35,13 +39,14 @@ def test_a_reader_gives_one_line_for_each_line_feed(lines: list[bytes], ends: bo
 
 
 def test_lines_that_are_not_utf_8_are_counted_and_kept() -> None:
-    reader = stream.LineReader(io.BytesIO("ok\n\ufffd typed\n".encode() + b"caf\xe9\nok\n\xff\xfe"), "input")
-    assert list(reader) == ["ok", "\ufffd typed", "caf\ufffd", "ok", "\ufffd\ufffd"]
-    assert (reader.num_invalid, reader.first_invalid) == (2, 3)
+    content, bad = "ok\n\ufffd typed\n".encode() + b"caf\xe9\nok\n\xff\xfe", stream.BadLines()
+    found = list(stream.LineReader(io.BytesIO(content), "input", bad))
+    assert found == ["ok", "\ufffd typed", "caf\ufffd", "ok", "\ufffd\ufffd"]
+    assert bad == stream.BadLines(number=2, first=3)
 
 
 def test_a_reader_refuses_an_endless_line() -> None:
-    reader = stream.LineReader(io.BytesIO(b"x" * (MAX_LINE_BYTES + 1)), "input")
+    reader = stream.LineReader(io.BytesIO(b"x" * (MAX_LINE_BYTES + 1)), "input", stream.BadLines())
     with pytest.raises(CorpusError, match="input, line 1: a line has at most"):
         list(reader)
 
@@ -49,7 +54,7 @@ def test_a_reader_refuses_an_endless_line() -> None:
 def test_a_reader_tells_whether_a_line_is_there() -> None:
     read_end, write_end = os.pipe()
     with os.fdopen(read_end, "rb") as source, os.fdopen(write_end, "wb", buffering=0) as sink:
-        reader = stream.LineReader(source, "pipe")
+        reader = stream.LineReader(source, "pipe", stream.BadLines())
         assert not reader.is_next_ready()
         sink.write(b"half a line")
         assert not reader.is_next_ready()
@@ -74,8 +79,9 @@ def test_a_block_ends_when_it_is_full() -> None:
 
 
 def translated(content: str, **options: object) -> tuple[list[str], FakeTranslator]:
-    translator, written = FakeTranslator(), []
-    source = stream.Input(stream.LineReader(io.BytesIO(content.encode()), "input"), lambda: True)
+    translator, written, bad = FakeTranslator(), [], stream.BadLines()
+    reader = stream.LineReader(io.BytesIO(content.encode()), "input", bad)
+    source = stream.Input(reader, lambda: True, "input", bad)
     stream.translate(translator, source, stream.Output(written.append, is_terminal=False), **options)  # type: ignore[arg-type]
     return "".join(written).splitlines(), translator
 
@@ -90,11 +96,11 @@ def test_jsonl_has_an_object_for_each_line() -> None:
     assert [json.loads(line) for line in lines] == [
         {
             "translations": [
-                {"text": "ÉTÉ", "score": 0.0, "log_prob": 0.0},
-                {"text": "ÉTÉ!", "score": -1.0, "log_prob": -2.0},
+                {"text": "ÉTÉ", "score": 0.0, "log_prob": 0.0, "flags": []},
+                {"text": "ÉTÉ!", "score": -1.0, "log_prob": -2.0, "flags": []},
             ]
         },
-        {"translations": [{"text": "", "score": 0.0, "log_prob": 0.0}]},
+        {"translations": [{"text": "", "score": 0.0, "log_prob": 0.0, "flags": []}]},
     ]
     assert "ÉTÉ" in lines[0]
 
@@ -134,14 +140,37 @@ def test_a_compressed_file_is_unpacked(tmp_path: Path) -> None:
         assert source.is_next_ready()
 
 
-def test_a_file_says_how_many_of_its_lines_were_not_utf_8(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = tmp_path / "input"
-    path.write_bytes(b"ok\n\xff\n\xfe\n")
+@pytest.mark.parametrize("ending", PACKERS)
+def test_lines_that_are_not_utf_8_are_translated_and_told_of(
+    ending: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # In an archive they were refused.
+    path, written = tmp_path / f"input{ending}", []
+    path.write_bytes(PACKERS[ending](b"ok\n\xff\n\xfe\n"))
     with stream.open_input(path) as source:
-        assert list(source.lines) == ["ok", "\ufffd", "\ufffd"]
+        stream.translate(FakeTranslator(), source, stream.Output(written.append, is_terminal=False))  # type: ignore[arg-type]
+    assert written == ["OK\n\ufffd\n\ufffd\n"]
     assert caplog.messages == [
         f"{path}: 2 lines were not UTF-8, the first of them line 2; each bad byte was read as U+FFFD."
     ]
+
+
+def test_what_was_odd_is_counted_over_all_blocks(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Each block had a message of its own.
+    monkeypatch.setattr(stream, "BLOCK_LINES", 2)
+    lines, _ = translated("loop\nx\nloop\nagain\nloop\n", batch_size=1, output_format="jsonl")
+    assert [json.loads(line)["translations"][0]["flags"] for line in lines] == [
+        ["looping"], [], ["looping"], ["fallback"], ["looping"],
+    ]  # fmt: skip
+    assert caplog.messages == [
+        "input: 1 output repeated itself, and the next best one that does not stands in its place.",
+        "input: 3 outputs repeat themselves, and no other hypotheses of their lines were better.",
+    ]
+    caplog.clear()
+    translated("nothing\nodd\n")
+    assert not caplog.messages
 
 
 def test_a_missing_file_and_a_closed_standard_input_are_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt.decoding.search import StepModel
+from nmt.decoding.token_ids import check_token_ids
 from nmt.text.special import BOS_ID
 
 
@@ -23,6 +24,10 @@ class Forced(NamedTuple):
 
 class ForcedModel(StepModel, Protocol):
     """A model that can also be asked about a certain next token."""
+
+    @property
+    def target_vocabulary_size(self) -> int:
+        """Number of pieces that it can emit."""
 
     def label_log_probs(self, readout: Any, labels: NDArray[np.integer[Any]], /) -> NDArray[np.float32]:
         """Returns the log-probability (N,) of each label (N,)."""
@@ -42,7 +47,11 @@ def force(
         source_ids: A batch of sentences, one or more, each with its end of sentence.
         target_ids: For each its target, likewise.
         with_attention: Whether to keep the attention weights, T x S numbers for each sentence.
+
+    Raises:
+        InputError: A token id is outside its vocabulary.
     """
+    check_token_ids(target_ids, model.target_vocabulary_size, "target")
     encoded, state = model.encode(source_ids)
     lengths = [len(ids) for ids in target_ids]
     forced = [

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from nmt.backend import Tensor, compiled
 from nmt.data.batching import pad, round_up
 from nmt.decoding.search import NEVER_EMITTED, Banned, Candidates
+from nmt.decoding.token_ids import check_token_ids
 from nmt.layers.decoder import DecoderState
 from nmt.layers.encoder import EncoderOutput
 from nmt.model import Seq2Seq
@@ -52,6 +53,9 @@ class KerasModel:
 
     def __init__(self, model: Seq2Seq) -> None:
         self.model = model
+        config = model.get_config()
+        self.source_vocabulary_size: int = config["source_vocabulary_size"]
+        self.target_vocabulary_size: int = config["target_vocabulary_size"]
         weights = list(model.named_weights().values())
         self._encode = compiled(self._encode_tensors, weights)
         self._advance = compiled(self._advance_tensors, weights)
@@ -65,6 +69,7 @@ class KerasModel:
 
     def encode(self, source_ids: Sequence[Sequence[int]]) -> tuple[EncoderOutput, Grid]:
         """Reads sentences that end with `EOS_ID`; returns what decoding needs, and one state a sentence."""
+        check_token_ids(source_ids, self.source_vocabulary_size, "source")
         num_spare = int(round_up(len(source_ids), BATCH_MULTIPLE)) - len(source_ids)
         padded = pad([*source_ids, *([EOS_ID],) * num_spare], PAD_MULTIPLE)
         encoded, state = self._encode(ops.convert_to_tensor(padded))

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt.decoding.search import NEVER_EMITTED, Banned, Candidates
+from nmt.decoding.token_ids import check_token_ids
 from nmt.decoding.workers import available_cores
 from nmt.text.special import EOS_ID
 
@@ -101,6 +102,7 @@ class NumpyModel:
         self.weights = weights
         self.workers = available_cores()
         self.target_embedding = weights["target_embedding/embeddings"]
+        self.target_vocabulary_size = len(self.target_embedding)
         self.source_embedding = weights.get("source_embedding/embeddings", self.target_embedding)
         self.encoder_cells = [
             [
@@ -142,14 +144,18 @@ class NumpyModel:
         self.output_bias[: len(output)] = weights["readout/output_bias"]
 
     def encode(self, source_ids: Sequence[Sequence[int]]) -> tuple[Encoded, State]:
-        """Reads sentences that end with `EOS_ID`; returns what decoding needs, and one state a sentence."""
+        """Reads sentences that end with `EOS_ID`; returns what decoding needs, and one state a sentence.
+
+        A sentence without even that has a summary and contexts of zeros, and attends to nothing.
+        """
+        check_token_ids(source_ids, len(self.source_embedding), "source")
         lengths = np.array([len(ids) for ids in source_ids])
         order = np.argsort(-lengths, kind="stable")
         lengths = lengths[order]
         # Time-major, longest sentence first: at each position the sentences that have it are the first rows.
         starts = np.concatenate([[0], np.cumsum([int((lengths > t).sum()) for t in range(lengths[0])])])
         flat = [source_ids[row][t] for t in range(lengths[0]) for row in order[: starts[t + 1] - starts[t]]]
-        memory = self.source_embedding[flat]
+        memory = self.source_embedding[np.array(flat, np.intp)]
         for depth, cells in enumerate(self.encoder_cells):
             states = _columns(
                 *(
@@ -161,7 +167,7 @@ class NumpyModel:
         rows = [np.empty(0, np.intp)] * len(order)
         for rank, sentence in enumerate(order):
             rows[sentence] = starts[: lengths[rank]] + rank
-        summary = np.stack([memory[of_sentence].mean(axis=0) for of_sentence in rows])
+        summary = np.stack([memory[of_sentence].sum(axis=0) / max(len(of_sentence), 1) for of_sentence in rows])
         hidden = np.tanh(summary @ self.bridge[0] + self.bridge[1])
         projected = memory @ self.memory_kernel
         split = len(self.key_bias)
@@ -210,9 +216,10 @@ class NumpyModel:
                 block = slice(first, min(first + QUERIES_PER_BLOCK, end))
                 hidden = keys + queries[block, None]  # (queries, S, A)
                 weights[block, : len(keys)] = np.tanh(hidden, out=hidden) @ self.energy_vector
-        weights -= weights.max(axis=1, keepdims=True)
+        # The greatest is finite and the sum at least 1 wherever a position is real; where none is, all weights are 0.
+        weights -= weights.max(axis=1, keepdims=True, initial=np.finfo("float32").min)
         np.exp(weights, out=weights)
-        weights /= weights.sum(axis=1, keepdims=True)
+        weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1)
         contexts = np.empty((len(queries), encoded.projected[0].shape[1]), "float32")
         for projected, count, end in zip(encoded.projected, counts, ends, strict=True):
             if count:
@@ -293,7 +300,7 @@ class NumpyModel:
 def _run(cell: _Cell, projected: Floats, starts: Integers, reverse: int) -> Floats:
     """Runs a cell over packed sentences: the rows of position t are `starts[t] : starts[t + 1]`, longest first."""
     states = np.empty((len(projected), cell.units), "float32")
-    state = np.zeros((int(starts[1]), cell.units), "float32")
+    state = np.zeros((int(np.diff(starts).max(initial=0)), cell.units), "float32")
     positions = range(len(starts) - 1)
     for t in reversed(positions) if reverse else positions:
         rows = slice(int(starts[t]), int(starts[t + 1]))

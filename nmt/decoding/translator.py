@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 
 from nmt.config import DecodingConfig
 from nmt.decoding.forced import ForcedModel, force
+from nmt.decoding.hypothesis import Counts, Hypothesis, Score, join
+from nmt.decoding.loops import is_looping
 from nmt.decoding.search import BeamSearch, Finished, SearchOptions, StepModel
 from nmt.decoding.workers import Stoppable, in_parallel
 from nmt.errors import InputError, ModelFileError
 from nmt.text.lines import single_line
 from nmt.text.special import EOS_ID
-from nmt.text.tokenizer import Tokenizer
+from nmt.text.tokenizer import Tokenizer, holds_half_pair
 
 logger = logging.getLogger(__name__)
 
@@ -40,36 +42,7 @@ EXTRA_TARGET_PIECES = 10
 """Pieces an output may have beyond its ratio of the source, so that one word can become several."""
 
 
-@dataclass(frozen=True)
-class Hypothesis:
-    """A translation of one line."""
-
-    text: str
-    """The translation; never contains a line separator."""
-    token_ids: tuple[int, ...]
-    """Its pieces, without the end of sentence."""
-    score: float
-    """Length-penalised log-probability; higher is better."""
-    log_prob: float
-    """Plain sum of the log-probabilities of the pieces and the end of sentence, in nats."""
-    attention: np.ndarray | None = None
-    """(T, S) weights of each output piece over the source pieces, both with the end of sentence; where asked for."""
-
-
 _INSIDE_CHARACTER = re.compile("<0x[89AB][0-9A-F]>")  # a byte piece that goes on with a UTF-8 character
-
-BLANK = Hypothesis("", (), 0.0, 0.0)
-"""The translation of a blank line."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """How probable a model finds a given translation."""
-
-    log_prob: float
-    """Sum of the log-probabilities of the pieces and the end of sentence, in nats."""
-    num_pieces: int
-    """Pieces of the target, the end of sentence counted."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +105,10 @@ class Translator:
         """Translates lines; one hypothesis a line, in order.
 
         A blank line gives a blank hypothesis. A line of more pieces than `max_source_pieces` is translated in parts,
-        which are joined again by a space; how many lines were is logged.
+        which are joined again, by a space where a word begins. Where the best hypothesis of a line loops, repeating
+        itself as the source does not (`nmt.decoding.loops`), the next best that doesn't takes its place; with a beam of
+        one there is none. Half a surrogate pair, which a Python string can hold, is read as U+FFFD. A hypothesis tells
+        what befell it, and how many lines each befell is logged.
 
         Args:
             lines: Raw text, one sentence or so each.
@@ -140,7 +116,7 @@ class Translator:
                 `no_repeat_ngram_size`, `max_source_pieces`, `batch_size` in place of the model's defaults
                 (`DecodingConfig`); `with_attention=True` for the attention weights; `progress`, called with the number
                 of lines done after each batch; `workers`, the batches worked on at a time, by default as many as suit
-                the model.
+                the model; `counts`, a `Counts` that is added to in place of the log.
 
         Raises:
             InputError: `lines` is a single string, an option is unknown or out of range, or no output keeps both
@@ -157,11 +133,13 @@ class Translator:
         with_attention: bool = False,
         progress: Callable[[int], None] | None = None,
         workers: int | None = None,
+        counts: Counts | None = None,
         **options: Any,
     ) -> list[list[Hypothesis]]:
         """Translates lines; for each the `n_best` best hypotheses, best first (fewer where the search finds fewer).
 
-        Arguments and errors are those of `translate`; `n_best` is from 1 to the beam size.
+        Those that loop stand behind all others, whatever their scores. Arguments and errors are those of `translate`;
+        `n_best` is from 1 to the beam size.
         """
         decoding = self._merge(options)
         if not 1 <= n_best <= decoding.beam_size:
@@ -170,23 +148,18 @@ class Translator:
                 "Ask for fewer hypotheses or widen the beam."
             )
         _check_lines(lines)
+        workers = self._workers(workers)
         parts = self._parts(lines, decoding.max_source_pieces)
-        if workers is not None and workers < 1:
-            raise InputError(
-                f"there must be 1 worker or more. Received: workers={workers}. Leave it out for the default."
-            )
         stop = threading.Event()
-        search = _search(Stoppable(self.model, stop), decoding, n_best)
+        model = Stoppable(self.model, stop)
         by_part: list[list[Hypothesis]] = [[] for _ in parts]
         num_done = len(lines) - len({part.line for part in parts})
         last_part = {part.line: number for number, part in enumerate(parts)}
 
         def translate_batch(numbers: list[int]) -> list[list[Hypothesis]]:
-            return self._translate_batch(
-                [parts[number].token_ids for number in numbers], search, decoding, with_attention
-            )
+            sources = [parts[number].token_ids for number in numbers]
+            return self._translate_batch(sources, model, decoding, n_best, with_attention)
 
-        workers = self.model.workers if workers is None else workers
         size = max(1, min(decoding.batch_size, MAX_BATCH_HYPOTHESES // decoding.beam_size))
         batches = list(_batches([len(part.token_ids) for part in parts], size, workers))
         for numbers, pools in in_parallel(translate_batch, batches, workers, stop):
@@ -198,18 +171,32 @@ class Translator:
         by_line: list[list[tuple[str, list[Hypothesis]]]] = [[] for _ in lines]
         for part, found in zip(parts, by_part, strict=True):
             by_line[part.line].append((" " if part.follows_space else "", found))
-        return [_join(found) for found in by_line]
+        pools = [join(found) for found in by_line]
+        tally = Counts() if counts is None else counts
+        tally.add([pool[0] for pool in pools])
+        tally.num_surrogates += sum(map(holds_half_pair, lines))
+        if counts is None:
+            _log(tally)
+        return pools
 
-    def score(self, sources: Sequence[str], targets: Sequence[str], *, batch_size: int | None = None) -> list[Score]:
+    def score(
+        self,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        *,
+        batch_size: int | None = None,
+        workers: int | None = None,
+    ) -> list[Score]:
         """Returns how probable the model finds each target, given its source: forced decoding, no search.
 
         Args:
             sources: Raw text.
             targets: Raw text, a translation of each source.
             batch_size: Most pairs scored at a time; by default several times those of the search.
+            workers: Batches worked on at a time; by default as many as suit the model.
 
         Raises:
-            InputError: The two have different lengths, one is a single string, or `batch_size` is out of range.
+            InputError: The two have different lengths, one is a single string, or a number is out of range.
         """
         _check_lines(sources)
         _check_lines(targets)
@@ -217,6 +204,7 @@ class Translator:
             raise InputError(
                 f"score takes one target a source. Received: {len(sources):,} sources, {len(targets):,} targets."
             )
+        workers = self._workers(workers)
         source_ids = [[*ids, EOS_ID] for ids in self.source_tokenizer.encode(sources)]
         target_ids = [[*ids, EOS_ID] for ids in self.target_tokenizer.encode(targets)]
         decoding = self._merge({"batch_size": batch_size})
@@ -231,9 +219,9 @@ class Translator:
 
         lengths = [len(source) + len(target) for source, target in zip(source_ids, target_ids, strict=True)]
         scores: dict[int, Score] = {}
-        workers = self.model.workers
         for numbers, found in in_parallel(score_batch, list(_batches(lengths, size, workers)), workers, stop):
             scores.update(zip(numbers, found, strict=True))
+        _log(Counts(num_surrogates=sum(holds_half_pair(line) for side in (sources, targets) for line in side)))
         return [scores[number] for number in range(len(sources))]
 
     def source_pieces(self, line: str) -> list[str]:
@@ -248,22 +236,23 @@ class Translator:
         given = {name: value for name, value in options.items() if value is not None}
         return self.options.with_changes(given)
 
+    def _workers(self, workers: int | None) -> int:
+        if workers is None:
+            return self.model.workers
+        if workers < 1:
+            raise InputError(
+                f"there must be 1 worker or more. Received: workers={workers}. Leave it out for the default."
+            )
+        return workers
+
     def _parts(self, lines: Sequence[str], max_pieces: int) -> list[_Part]:
         parts: list[_Part] = []
-        num_long = 0
         written = [number for number, line in enumerate(lines) if line.strip()]
         for number, ids in zip(written, self.source_tokenizer.encode([lines[n] for n in written]), strict=True):
             # A line of nothing but `▁`, which is read as a space, is blank too.
             stretches = list(self._split(ids, max_pieces)) if ids else []
             is_split = len(stretches) > 1
-            num_long += is_split
             parts.extend(_Part(number, stretch, is_split and self._begins_word(stretch)) for stretch in stretches)
-        if num_long:
-            logger.warning(
-                "%s longer than %d pieces, translated in parts and joined again",
-                "1 line was" if num_long == 1 else f"{num_long:,} lines were",
-                max_pieces,
-            )
         return parts
 
     def _split(self, token_ids: list[int], max_pieces: int) -> Iterator[list[int]]:
@@ -287,13 +276,19 @@ class Translator:
         return self.source_tokenizer.pieces(token_ids[:1])[0].startswith("\u2581")
 
     def _translate_batch(
-        self, sources: list[list[int]], search: BeamSearch, decoding: DecodingConfig, with_attention: bool
+        self,
+        sources: list[list[int]],
+        model: StepModel,
+        decoding: DecodingConfig,
+        n_best: int,
+        with_attention: bool,
     ) -> list[list[Hypothesis]]:
         lengths = np.array([len(ids) for ids in sources])
         source_ids = [[*ids, EOS_ID] for ids in sources]
         longest = np.ceil(lengths * decoding.max_length_ratio).astype(int) + EXTRA_TARGET_PIECES
         shortest = np.floor(lengths * decoding.min_length_ratio).astype(int)
-        found = search(source_ids, shortest + 1, np.maximum(longest, shortest) + 1)
+        limits = shortest + 1, np.maximum(longest, shortest) + 1
+        found = _search(model, decoding, n_best)(source_ids, *limits)
         if not all(found):
             if not (decoding.min_length_ratio or decoding.no_repeat_ngram_size):
                 raise ModelFileError("the model gives no probabilities, only what is no number. Take another model.")
@@ -302,12 +297,31 @@ class Translator:
                 f"Received: min_length_ratio={decoding.min_length_ratio}, "
                 f"no_repeat_ngram_size={decoding.no_repeat_ngram_size}. Lower the first or raise the second."
             )
-        hypotheses = [[self._hypothesis(one) for one in pool] for pool in found]
+        texts = self.source_tokenizer.decode(sources)
+
+        def finish(number: int, pool: list[Finished]) -> list[Hypothesis]:
+            return [self._hypothesis(one, texts[number], int(limits[1][number])) for one in pool]
+
+        hypotheses = [finish(number, pool) for number, pool in enumerate(found)]
+        looping = [number for number, pool in enumerate(hypotheses) if any(one.is_looping for one in pool)]
+        if looping and n_best < decoding.beam_size:
+            # The search drops what can't be among the best `n_best`: for the few that need more it is made again.
+            again = _search(model, decoding, decoding.beam_size)
+            wider = again([source_ids[number] for number in looping], *(limit[looping] for limit in limits))
+            for number, pool in zip(looping, wider, strict=True):
+                hypotheses[number] = finish(number, pool)
+        hypotheses = [_loops_last(pool)[:n_best] for pool in hypotheses]
         return self._with_attention(source_ids, hypotheses) if with_attention else hypotheses
 
-    def _hypothesis(self, found: Finished) -> Hypothesis:
-        text = single_line(self.target_tokenizer.decode([found.token_ids])[0])
-        return Hypothesis(text, found.token_ids, found.score, found.log_prob)
+    def _hypothesis(self, found: Finished, source: str, max_length: int) -> Hypothesis:
+        return Hypothesis(
+            text=single_line(self.target_tokenizer.decode([found.token_ids])[0]),
+            token_ids=found.token_ids,
+            score=found.score,
+            log_prob=found.log_prob,
+            is_capped=len(found.token_ids) + 1 >= max_length,
+            is_looping=is_looping(found.token_ids, source),
+        )
 
     def _with_attention(
         self, source_ids: list[list[int]], hypotheses: list[list[Hypothesis]]
@@ -327,6 +341,19 @@ class Translator:
 def _check_lines(lines: Sequence[str]) -> None:
     if isinstance(lines, str):
         raise InputError("a translator takes a list of lines. Received: one string. Put it in a list: [line].")
+
+
+def _loops_last(pool: list[Hypothesis]) -> list[Hypothesis]:
+    """Moves hypotheses that loop behind those that don't; whichever takes the place of the best one is marked."""
+    others = [one for one in pool if not one.is_looping]
+    if others and pool[0].is_looping:
+        others[0] = dataclasses.replace(others[0], is_fallback=True)
+    return others + [one for one in pool if one.is_looping]
+
+
+def _log(counts: Counts) -> None:
+    for message in counts.messages():
+        logger.warning("%s.", message)
 
 
 def _search(model: StepModel, decoding: DecodingConfig, n_best: int) -> BeamSearch:
@@ -358,21 +385,3 @@ def _batches(lengths: Sequence[int], size: int, workers: int) -> Iterator[list[i
         num_pieces += lengths[number]
     if batch:
         yield batch
-
-
-def _join(parts: list[tuple[str, list[Hypothesis]]]) -> list[Hypothesis]:
-    """Joins the hypotheses of a line's parts, the best with the best and so on; each part with what goes before it."""
-    if not parts:
-        return [BLANK]
-    if len(parts) == 1:
-        return parts[0][1]
-    spaces = [space for space, _ in parts]
-    return [
-        Hypothesis(
-            text="".join(space + part.text for space, part in zip(spaces, ranked, strict=True)).strip(),
-            token_ids=tuple(token_id for part in ranked for token_id in part.token_ids),
-            score=sum(part.score for part in ranked),
-            log_prob=sum(part.log_prob for part in ranked),
-        )
-        for ranked in zip(*(found for _, found in parts), strict=False)
-    ]

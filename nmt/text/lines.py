@@ -17,7 +17,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 from nmt.errors import CorpusError
 
@@ -44,11 +44,12 @@ _SIGNATURES = {
 }
 
 
-def read_lines(path: str | Path) -> Iterator[str]:
+def read_lines(path: str | Path, on_bad_line: Callable[[int], object] | None = None) -> Iterator[str]:
     r"""Reads the lines of a UTF-8 file; `.gz`, `.xz` and `.zst` files are unpacked while they are read.
 
     Args:
         path: The file. Its ending alone says whether it is compressed.
+        on_bad_line: As for `decode_lines`; by default bytes that are not UTF-8 are refused.
 
     Yields:
         Each line without its ending.
@@ -70,7 +71,7 @@ def read_lines(path: str | Path) -> Iterator[str]:
     num_lines = 0
     try:
         with contextlib.ExitStack() as stack:
-            for line in decode_lines(_open(Path(path), stack), name):
+            for line in decode_lines(_open(Path(path), stack), name, on_bad_line):
                 num_lines += 1
                 yield line
     except _ArchiveError as error:
@@ -79,24 +80,26 @@ def read_lines(path: str | Path) -> Iterator[str]:
         raise CorpusError(_describe_os_error(name, error)) from error
 
 
-def decode_lines(stream: IO[bytes], name: str, errors: Literal["strict", "replace"] = "strict") -> Iterator[str]:
+def decode_lines(stream: IO[bytes], name: str, on_bad_line: Callable[[int], object] | None = None) -> Iterator[str]:
     r"""Decodes the lines of a byte stream as soon as each is complete.
 
     Args:
         stream: Bytes of UTF-8 text, such as `sys.stdin.buffer`.
         name: What messages call the stream.
-        errors: What happens to bytes that are not UTF-8: `strict` refuses them, `replace` puts U+FFFD in their place.
+        on_bad_line: Called with the number, from 1, of each line with bytes that are not UTF-8; the line is given with
+            U+FFFD in their place. By default it is refused.
 
     Yields:
         Each line without its ending.
 
     Raises:
-        CorpusError: A line is longer than `MAX_LINE_BYTES`, or not UTF-8 while `errors` is `strict`.
+        CorpusError: A line is longer than `MAX_LINE_BYTES`, or not UTF-8 while nothing is to be called.
 
     Example:
         >>> import io
-        >>> list(decode_lines(io.BytesIO(b"caf\xc3\xa9\ncaf\xe9"), "stdin", errors="replace"))
-        ['café', 'caf\ufffd']
+        >>> bad = []
+        >>> list(decode_lines(io.BytesIO(b"caf\xc3\xa9\ncaf\xe9"), "stdin", bad.append)), bad
+        (['café', 'caf\ufffd'], [2])
     """
     number = 0
     while line := stream.readline(MAX_LINE_BYTES + 1):
@@ -109,9 +112,12 @@ def decode_lines(stream: IO[bytes], name: str, errors: Literal["strict", "replac
         if line.endswith(b"\n"):
             line = line[: -2 if line.endswith(b"\r\n") else -1]
         try:
-            text = line.decode("utf-8", errors)
+            text = line.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise CorpusError(_describe_bad_byte(name, number, line, error.start)) from error
+            if on_bad_line is None:
+                raise CorpusError(_describe_bad_byte(name, number, line, error.start)) from error
+            on_bad_line(number)
+            text = line.decode("utf-8", "replace")
         yield text.removeprefix("\ufeff") if number == 1 else text
 
 

@@ -37,6 +37,8 @@ _NUM_TRAINING_THREADS = 8  # part of the result: the order in which unigram trai
 _SPACE_PIECE = "\u2581"
 _RESERVED = "\u2585"  # SentencePiece drops a training line with its own mark of the unknown, without a word
 
+_HALF_PAIR = re.compile("[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]")
+
 _SPECIAL_PIECES = {PAD_ID: PAD_PIECE, UNK_ID: UNK_PIECE, BOS_ID: BOS_PIECE, EOS_ID: EOS_PIECE}
 _CONTROL_IDS = (PAD_ID, BOS_ID, EOS_ID)
 _MODEL_FIELDS = {"piece": 1, "trainer": 2, "normalizer": 3}  # of the protocol buffer that a `.model` file is
@@ -227,6 +229,16 @@ def _sample(lines: Iterable[str], seed: int) -> list[bytes]:
             "training the tokenizer on %s of %s lines, drawn with seed %d", f"{len(kept):,}", f"{num_lines:,}", seed
         )
     return kept
+
+
+def holds_half_pair(line: str) -> bool:
+    r"""Tells whether a string holds half a surrogate pair, which is no character and which no file of text can hold.
+
+    Example:
+        >>> holds_half_pair("\ud83d!"), holds_half_pair("\ud83d\ude00!")
+        (True, False)
+    """
+    return _HALF_PAIR.search(line) is not None
 
 
 def _to_utf8(line: str) -> bytes:

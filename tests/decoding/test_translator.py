@@ -132,7 +132,7 @@ def test_no_output_has_a_line_separator(copying, tokenizer):
     for separator in [*LINE_SEPARATORS, "\r\n", LINE_SEPARATORS]:
         (token_ids,) = tokenizer.encode([f"one{separator}two"])
         assert separator in tokenizer.decode([token_ids])[0]
-        assert copying._hypothesis(Finished(tuple(token_ids), 0.0, 0.0)).text == "one two"
+        assert copying._hypothesis(Finished(tuple(token_ids), 0.0, 0.0), "", 1000).text == "one two"
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
@@ -165,7 +165,7 @@ def test_a_line_of_100_000_characters(copying, caplog):
     assert found == words  # cut between words, joined by a space
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert record.getMessage() == "1 line was longer than 128 pieces, translated in parts and joined again"
+    assert record.getMessage() == "1 line was too long (max_source_pieces), translated in parts and joined again."
 
 
 def test_a_line_of_100_000_characters_without_a_space(copying, caplog):
@@ -176,7 +176,7 @@ def test_a_line_of_100_000_characters_without_a_space(copying, caplog):
     with caplog.at_level(logging.WARNING):
         found = texts(copying.translate(["x" * 300, "dog", "y" * 2_000], beam_size=1))
     assert found == ["x" * 300, "dog", "y" * 2_000]
-    assert caplog.messages == ["2 lines were longer than 128 pieces, translated in parts and joined again"]
+    assert caplog.messages == ["2 lines were too long (max_source_pieces), translated in parts and joined again."]
 
 
 def test_a_long_line_is_not_cut_inside_a_character(copying, tokenizer):
@@ -369,7 +369,7 @@ def test_scores_and_attention_of_hypotheses(translator, keras_model, tokenizer):
     for line, pool in zip(lines, pools, strict=True):
         (source_ids,) = tokenizer.encode([line])
         assert len({one.token_ids for one in pool}) == len(pool) == 3
-        assert [one.score for one in pool] == sorted((one.score for one in pool), reverse=True)
+        assert pool == sorted(pool, key=lambda one: (one.is_looping, -one.score))
         for one in pool:
             assert one.log_prob == pytest.approx(forced_log_prob(keras_model, source_ids, one.token_ids), abs=1e-3)
             assert one.score == pytest.approx(one.log_prob / ((5 + len(one.token_ids) + 1) / 6))
