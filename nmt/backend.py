@@ -1,7 +1,7 @@
-"""The one place where the three backends differ: looping over time, gradients by hand, compiling, sparse gradients.
+"""Where the three backends differ: looping over time, gradients by hand, compiling.
 
-Everything else in the package is written once with `keras.ops`. This module knows Keras and its backends, nothing of
-layers, search or text.
+`nmt.training.backend` has what only training needs; everything else in the package is written once with `keras.ops`.
+This module knows Keras and its backends, nothing of layers, search or text.
 """
 
 from __future__ import annotations
@@ -200,63 +200,6 @@ def compiled(function: Callable[..., Structure], variables: list[keras.Variable]
     import torch
 
     return torch.inference_mode()(function)  # type: ignore[no-any-return]  # untyped
-
-
-def adam_in_place(
-    weight: keras.Variable,
-    moments: tuple[keras.Variable, keras.Variable],
-    gradient: Tensor,
-    *,
-    rate: Tensor,
-    betas: tuple[float, float],
-    powers: tuple[Tensor, Tensor],
-    epsilon: float,
-) -> bool:
-    """Updates a weight and its moments by Adam in one pass over memory; returns whether the backend can.
-
-    TensorFlow runs each operation of the formula as a pass of its own: 10 million weights took 26 ms on two cores, and
-    12 so. JAX fuses them when it compiles.
-
-    Args:
-        weight: Of the model.
-        moments: Running means of the gradient and of its square.
-        gradient: Of the weight.
-        rate: Learning rate.
-        betas: Decays of the moments.
-        powers: The decays to the power of the number of this update.
-        epsilon: Added to the root of the second moment.
-    """
-    if library_name() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    # Keras hands its optimizer TensorFlow's variable of a weight.
-    tensors = [v.value if isinstance(v, keras.Variable) else v for v in (weight, *moments)]
-    tf.raw_ops.ResourceApplyAdam(
-        **{name: tensor.handle for name, tensor in zip(("var", "m", "v"), tensors, strict=True)},
-        beta1_power=powers[0],
-        beta2_power=powers[1],
-        lr=rate,
-        beta1=betas[0],
-        beta2=betas[1],
-        epsilon=epsilon,
-        grad=gradient,
-    )
-    return True
-
-
-def dense(gradient: Tensor) -> Tensor:
-    """Returns a gradient as an ordinary tensor.
-
-    TensorFlow's gradient of an embedding is a `tf.IndexedSlices`, in which a row that was looked up twice stands twice:
-    its norm, and the squares that Adam keeps, would be those of the two parts. `keras.ops.convert_to_tensor` leaves it
-    so (3.15.1).
-    """
-    if library_name() == "tensorflow":
-        import tensorflow as tf
-
-        return tf.convert_to_tensor(gradient)
-    return gradient
 
 
 def has_gpu() -> bool:

@@ -107,13 +107,11 @@ def save_checkpoint(
         }
         write_manifest(temporary, FORMAT_VERSION, entries, update=update)
         _verify(temporary, update)
-    for number in [number for number in _updates(folder) if number <= update][:-keep]:
-        try:
+    try:
+        for number in [number for number in stored_updates(folder) if number <= update][:-keep]:
             files.remove_folder(folder / _name(number))
-        except FileError as error:
-            _LOGGER.warning(
-                "%s The new checkpoint is whole; removing the old one is tried again after the next.", error
-            )
+    except FileError as error:
+        _LOGGER.warning("%s %s is whole; what is too old is removed after the next.", error, _name(update))
 
 
 def load_newest(folder: str | Path) -> Checkpoint | None:
@@ -130,7 +128,7 @@ def load_newest(folder: str | Path) -> Checkpoint | None:
     """
     folder = Path(folder)
     problems: dict[int, str] = {}
-    for update in reversed(_updates(folder)):
+    for update in reversed(stored_updates(folder)):
         try:
             found = _load(folder / _name(update), update)
         except RunDirectoryError as error:
@@ -165,12 +163,22 @@ def discard_after(folder: str | Path, update: int) -> None:
         ValueError: There are newer ones alone: none would be left.
     """
     folder = Path(folder)
-    updates = _updates(folder)
+    updates = stored_updates(folder)
     newer = [number for number in updates if number > update]
     if newer and len(newer) == len(updates):
         raise ValueError(f"{folder}: no checkpoint would be left. Received: update={update}, the oldest is {newer[0]}")
     for number in reversed(newer):
         files.remove_folder(folder / _name(number))
+
+
+def stored_updates(folder: str | Path) -> list[int]:
+    """Returns the updates of which there is a checkpoint, whether valid or not, in ascending order.
+
+    Raises:
+        FileError: The folder can't be read.
+    """
+    matches = (_NAME.fullmatch(name) for name in files.list_folder(folder))
+    return sorted(update for match in matches if match and _name(update := int(match[1])) == match[0])
 
 
 def _load(path: Path, update: int) -> Checkpoint:
@@ -215,9 +223,3 @@ def _set_aside(folder: Path, name: str) -> Path:
 
 def _name(update: int) -> str:
     return f"update-{update:08d}"
-
-
-def _updates(folder: Path) -> list[int]:
-    """Returns the updates of which there is a checkpoint, whether valid or not, in ascending order."""
-    matches = (_NAME.fullmatch(name) for name in files.list_folder(folder))
-    return sorted(update for match in matches if match and _name(update := int(match[1])) == match[0])

@@ -116,6 +116,7 @@ def train(
     overrides: cli_options.Overrides = None,
     run_dir: cli_options.RunDir = None,
     resume: cli_options.Resume = False,
+    allow_changed: cli_options.AllowChanged = None,
     replace: cli_options.Replace = False,
 ) -> None:
     """Train a model.
@@ -128,17 +129,23 @@ def train(
 
     settings = load(config, overrides or ())
     path = run_dir or Path("runs", config.stem)
-    settings = training_run.check(path, settings, resume=resume, replace=replace)
+    allowed = allow_changed or ()
+    settings = training_run.check(path, settings, resume=resume, replace=replace, allow_changed=allowed)
     startup.import_keras()
     from nmt.backend import library_name
     from nmt.training.precision import choose_precision
     from nmt.training.preparation import read_pairs
+    from nmt.training.stopping import Stopped
     from nmt.training.trainer import train as fit
 
     pairs = read_pairs(settings)  # first: a mistyped path must not cost the run that --replace deletes
     settings = training_run.with_precision(settings, choose_precision(settings.training.precision))
-    with training_run.opened(path, settings, library_name(), resume=resume, replace=replace) as run:
-        fit(settings, run, pairs=pairs, resume=resume)
+    opened = training_run.opened(path, settings, library_name(), resume=resume, replace=replace, allow_changed=allowed)
+    try:
+        with opened as run:
+            fit(settings, run, pairs=pairs, resume=resume, allow_changed=allowed)
+    except Stopped as stopped:
+        raise typer.Exit(stopped.exit_status) from None
 
 
 @app.command(
@@ -211,6 +218,7 @@ def score(
     model: cli_options.Model,
     source: cli_options.ScoredSource,
     target: cli_options.ScoredTarget,
+    workers: cli_options.Workers = None,
     batch_size: cli_options.BatchSize = None,
 ) -> None:
     """Tell how probable a model finds given translations.
@@ -223,7 +231,7 @@ def score(
 
     options = _search_options(batch_size=batch_size)
     pairs = list(read_files(source, target))
-    score_pairs(_load(model), pairs, console.write_result, **options)
+    score_pairs(_load(model), pairs, console.write_result, workers=workers, **options)
 
 
 @app.command(
@@ -249,9 +257,14 @@ def evaluate(
     output: cli_options.Translations = None,
     reference_output: cli_options.References = None,
     json: cli_options.JSON = None,
+    workers: cli_options.Workers = None,
     device: cli_options.Device = "cpu",
     beam_size: cli_options.BeamSize = None,
     length_penalty: cli_options.LengthPenalty = None,
+    coverage_penalty: cli_options.CoveragePenalty = None,
+    min_length_ratio: cli_options.MinLengthRatio = None,
+    max_length_ratio: cli_options.MaxLengthRatio = None,
+    no_repeat_ngram_size: cli_options.NoRepeatNgramSize = None,
     batch_size: cli_options.BatchSize = None,
 ) -> None:
     """Translate a test set and score the translations.
@@ -261,7 +274,15 @@ def evaluate(
     """
     from nmt import held_out
 
-    options = _search_options(beam_size=beam_size, length_penalty=length_penalty, batch_size=batch_size)
+    options = _search_options(
+        beam_size=beam_size,
+        length_penalty=length_penalty,
+        coverage_penalty=coverage_penalty,
+        min_length_ratio=min_length_ratio,
+        max_length_ratio=max_length_ratio,
+        no_repeat_ngram_size=no_repeat_ngram_size,
+        batch_size=batch_size,
+    )
     scoring: dict[str, Any] = {"tokenize": tokenize, "lowercase": lowercase}
     scoring |= ({"metrics": metrics} if metrics else {}) | ({} if confidence else {"num_resamples": 0})
     is_json = json == Path("-")
@@ -271,7 +292,7 @@ def evaluate(
         held_out.Outputs(output, reference_output, None if is_json else json),
         load=lambda path: _load(path, device),
         scoring=scoring,
-        options=options,
+        options={"workers": workers, **options},
     )
     console.write_result((report.to_json() if is_json else report.to_text()) + "\n")
 
@@ -320,7 +341,7 @@ def plot_learning_curves(run: cli_options.Run, output: cli_options.Picture) -> N
     from nmt.plotting import plot_learning_curves as draw
     from nmt.run_dir import RunDirectory
 
-    draw(output, RunDirectory.open(run).read_metrics())
+    draw(output, RunDirectory.open(run).metrics.read())
 
 
 @_plot.command("attention", epilog=_examples("nmt plot attention runs/quickstart --text 'Hello!' --output map.png"))

@@ -24,6 +24,13 @@ RunDir = Annotated[
     typer.Option(metavar="DIR", help="Folder of the run.", show_default="runs/ and the name of CONFIG"),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run from its last checkpoint.")]
+AllowChanged = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="With --resume: what may differ from the run: a key, a package, corpus, tokenizer; as often as needed.",
+    ),
+]
 Replace = Annotated[bool, typer.Option("--replace", help="Delete the run that is there and start anew.")]
 
 # translate

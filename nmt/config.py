@@ -140,6 +140,12 @@ class BatchingConfig(_Section):
     unit: Literal["sentences", "tokens"] = Field(
         "sentences", description="`tokens`: the longer padded side of a batch holds at most `size` tokens."
     )
+    batches_per_update: int = Field(
+        1,
+        ge=1,
+        le=10_000,
+        description="Batches whose gradients make one update: large updates in the memory of a small one.",
+    )
 
 
 class ModelConfig(_Section):
@@ -208,6 +214,9 @@ class TrainingConfig(_Section):
         5, ge=1, description="Validations without improvement before training stops; null: never."
     )
     num_sample_sentences: int = Field(3, ge=0, le=100, description="Dev sentences shown with their translations.")
+    save_every_minutes: float = Field(
+        5.0, ge=0, description="Most minutes between two checkpoints; each epoch ends with one. 0: after every update."
+    )
     keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints kept for resuming.")
 
 

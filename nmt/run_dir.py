@@ -4,6 +4,7 @@
     versions.json   of the packages and the platform                   best/          the best model so far
     metrics.jsonl   one JSON object a line                             tokenizer/     the SentencePiece files
     train.log       what the screen showed                             tensorboard/   its event files
+    skipped.jsonl   updates that were not applied, if there were any   test/          translations of the test corpora
 
 This module knows paths, not what the configuration, a checkpoint or a model holds.
 """
@@ -13,20 +14,17 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import logging
-import math
 import os
 import platform
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from nmt import files
 from nmt.errors import FileError, RunDirectoryError
+from nmt.json_lines import JSONLines
 
-_LOGGER = logging.getLogger(__name__)
 _MAX_VERSIONS_BYTES = 1_000_000
 _PACKAGES = (
     "nmt",
@@ -49,24 +47,28 @@ class RunDirectory:
         path: The folder.
         config_path: `config.yaml`, the configuration with every default filled in.
         versions_path: `versions.json`.
-        metrics_path: `metrics.jsonl`; `append_metrics` and `read_metrics` know its format.
+        metrics: `metrics.jsonl`, a record an epoch.
+        skipped: `skipped.jsonl`, a record an update that was not applied, as its loss or gradient was no finite number.
         log_path: `train.log`.
         tokenizer: Folder of the SentencePiece files.
         checkpoints: Folder of the checkpoints.
         best: Folder of the best model so far; absent until there is one.
         tensorboard: Folder of TensorBoard's event files.
+        test_report: Scores on the test corpora, beside the translations; absent until they are translated.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.config_path = self.path / "config.yaml"
         self.versions_path = self.path / "versions.json"
-        self.metrics_path = self.path / "metrics.jsonl"
+        self.metrics = JSONLines(self.path / "metrics.jsonl")
+        self.skipped = JSONLines(self.path / "skipped.jsonl")
         self.log_path = self.path / "train.log"
         self.tokenizer = self.path / "tokenizer"
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best"
         self.tensorboard = self.path / "tensorboard"
+        self.test_report = self.path / "test" / "report.json"
         self._lock_path = self.path / "lock"
 
     @classmethod
@@ -97,7 +99,7 @@ class RunDirectory:
             folder = stack.enter_context(files.new_folder(run.path, replace=replace))
             new = cls(folder)
             files.write_text(new.config_path, config_yaml)
-            files.write_text(new.versions_path, json.dumps(dict(versions), indent=2, ensure_ascii=False) + "\n")
+            files.write_text(new.versions_path, _versions_json(versions))
             files.write_bytes(new._lock_path, b"")
             for inner in (new.tokenizer, new.checkpoints, new.tensorboard):
                 files.make_folder(inner)
@@ -148,41 +150,14 @@ class RunDirectory:
             )
         return versions
 
-    def append_metrics(self, entry: Mapping[str, Any]) -> None:
-        """Adds one line to `metrics.jsonl`.
-
-        Args:
-            entry: Plain values by name. A number that is not finite is written as null: JSON has no word for it.
+    def write_settings(self, *, config_yaml: str, versions: Mapping[str, str]) -> None:
+        """Replaces the configuration and the versions, as when a run goes on with others.
 
         Raises:
-            FileError: The line can't be written; the file is as before.
+            FileError: They can't be written; each is as before or new.
         """
-        files.append_line(self.metrics_path, _json_line(entry))
-
-    def write_metrics(self, entries: Iterable[Mapping[str, Any]]) -> None:
-        """Replaces all of `metrics.jsonl`, as when a resumed run goes back to its checkpoint.
-
-        Raises:
-            FileError: It can't be written; the file is as before.
-        """
-        files.write_text(self.metrics_path, "".join(_json_line(entry) + "\n" for entry in entries))
-
-    def read_metrics(self) -> list[dict[str, Any]]:
-        r"""Returns the entries of `metrics.jsonl`, oldest first; none where there is no file yet.
-
-        A last line without its `\n`, left by a killed process, is no entry; the log says so.
-
-        Raises:
-            RunDirectoryError: A line is damaged.
-            FileError: The file can't be read.
-        """
-        if not self.metrics_path.exists():
-            return []
-        with files.open_regular(self.metrics_path) as file:
-            *lines, torn = file.readall().split(b"\n")
-        if torn:
-            _LOGGER.warning("%s: left out an unfinished last line.", self.metrics_path)
-        return [self._parse_metrics(line, number) for number, line in enumerate(lines, start=1)]
+        files.write_text(self.config_path, config_yaml)
+        files.write_text(self.versions_path, _versions_json(versions))
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -237,17 +212,6 @@ class RunDirectory:
                 "Delete it and start anew: the same command with --replace."
             )
 
-    def _parse_metrics(self, line: bytes, number: int) -> dict[str, Any]:
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
-            entry = None
-        if not isinstance(entry, dict):
-            raise RunDirectoryError(
-                f"{self.metrics_path}: line {number} is damaged: it must be a JSON object. Restore or remove it."
-            )
-        return entry
-
 
 def is_run_directory(path: str | Path) -> bool:
     """Tells whether a folder has what `RunDirectory.create` puts into one."""
@@ -268,17 +232,16 @@ def library_versions() -> dict[str, str]:
     from importlib import metadata  # here: only a run needs it, and it takes as long to import as all else above
 
     versions = {"nmt": "unknown", "python": platform.python_version(), "platform": platform.platform()}
+    # Sums are split among the threads, and round as they are split.
+    versions["cores"] = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     for package in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
     return versions
 
 
-def _json_line(entry: Mapping[str, Any]) -> str:
-    finite = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in entry.items()
-    }
-    return json.dumps(finite, ensure_ascii=False, allow_nan=False)
+def _versions_json(versions: Mapping[str, str]) -> str:
+    return json.dumps(dict(versions), indent=2, ensure_ascii=False) + "\n"
 
 
 def _holder(descriptor: int) -> str:

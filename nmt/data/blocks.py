@@ -36,7 +36,7 @@ MAX_BLOCKS = 500
 """A corpus of more pairs than this many blocks hold has larger ones: each is an open file while it is written."""
 
 _BUFFER_BYTES = 65_536  # of text a block, before they go to its file
-_PREFIX = struct.Struct("<II")  # bytes of the two sides of a pair
+_PREFIX = struct.Struct("<III")  # number of a pair, bytes of its two sides
 
 
 class PairSource(Sized, Protocol):
@@ -74,7 +74,7 @@ def tokenize(
         logger.info("more than %s pairs: they are tokenized into %d blocks on disk", f"{BLOCK_PAIRS:,}", num_blocks)
         corpus = BlockCorpus(folder)
         for block in _divide(pairs, num_blocks, folder):
-            corpus.append(TokenizedCorpus.from_pairs(block, source_tokenizer, target_tokenizer, pair_filter))
+            corpus.append(TokenizedCorpus.from_numbered_pairs(block, source_tokenizer, target_tokenizer, pair_filter))
             pair_filter.forget()
     if not len(corpus):
         report = pair_filter.report() if pair_filter.num_pairs else "it has no sentence pairs"
@@ -97,8 +97,8 @@ class _Place(NamedTuple):
 class BlockCorpus:
     """Tokenized blocks in a file without a name; a block is read anew each time that it is asked for.
 
-    A block lies there as the lengths of its source sentences, those of its target sentences, the source ids and the
-    target ids.
+    A block lies there as the lengths of its source sentences, those of its target sentences, the numbers of its pairs,
+    the source ids and the target ids.
 
     Args:
         folder: Where the file lies.
@@ -119,7 +119,7 @@ class BlockCorpus:
         self._dtypes = block.source_ids.dtype, block.target_ids.dtype
         self._places.append(_Place(self._spool.size, len(block), len(block.source_ids), len(block.target_ids)))
         lengths = block.source_lengths.astype(np.int32), block.target_lengths.astype(np.int32)
-        for array in (*lengths, block.source_ids, block.target_ids):
+        for array in (*lengths, block.numbers.astype(np.uint32), block.source_ids, block.target_ids):
             self._spool.write(array)
 
     @property
@@ -139,9 +139,11 @@ class BlockCorpus:
         offsets = [np.cumsum(np.append(0, lengths)) for lengths in self.block_lengths(number)]
         source_dtype, target_dtype = self._dtypes
         position = place.start + 2 * place.num_pairs * np.dtype(np.int32).itemsize
+        numbers = self._spool.read_array(position, np.uint32, place.num_pairs)
+        position += numbers.nbytes
         source_ids = self._spool.read_array(position, source_dtype, place.num_source_ids)
         target_ids = self._spool.read_array(position + source_ids.nbytes, target_dtype, place.num_target_ids)
-        return TokenizedCorpus(source_ids, offsets[0], target_ids, offsets[1])
+        return TokenizedCorpus(source_ids, offsets[0], target_ids, offsets[1], numbers)
 
     def block_lengths(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Reads the pieces of each source and of each target sentence of a block: (N,) each."""
@@ -150,17 +152,20 @@ class BlockCorpus:
         return lengths[: place.num_pairs], lengths[place.num_pairs :]
 
 
-def _divide(pairs: Iterable[SentencePair], num_blocks: int, folder: str | Path) -> Iterator[Iterator[SentencePair]]:
+_NumberedPairs = Iterator[tuple[int, SentencePair]]
+
+
+def _divide(pairs: Iterable[SentencePair], num_blocks: int, folder: str | Path) -> Iterator[_NumberedPairs]:
     """Yields the pairs of one block after the other, in the order in which they came; all are read before the first."""
     spools = [Spool(folder) for _ in range(num_blocks)]
     buffers = [bytearray() for _ in range(num_blocks)]
-    for pair in pairs:
-        number = int.from_bytes(pair.digest(), "little") % num_blocks
+    for number, pair in enumerate(pairs, start=1):
+        block = int.from_bytes(pair.digest(), "little") % num_blocks
         source, target = (side.encode("utf-8", "surrogatepass") for side in pair)
-        buffer = buffers[number]
-        buffer += _PREFIX.pack(len(source), len(target)) + source + target
+        buffer = buffers[block]
+        buffer += _PREFIX.pack(number, len(source), len(target)) + source + target
         if len(buffer) >= _BUFFER_BYTES:
-            spools[number].write(buffer)
+            spools[block].write(buffer)
             buffer.clear()
     for spool, buffer in zip(spools, buffers, strict=True):
         spool.write(buffer)
@@ -170,7 +175,7 @@ def _divide(pairs: Iterable[SentencePair], num_blocks: int, folder: str | Path) 
             yield _pairs_in(spool)
 
 
-def _pairs_in(spool: Spool) -> Iterator[SentencePair]:
+def _pairs_in(spool: Spool) -> _NumberedPairs:
     while prefix := spool.read_next(_PREFIX.size):
-        sizes = _PREFIX.unpack(prefix)
-        yield SentencePair(*(spool.read_next(size).decode("utf-8", "surrogatepass") for size in sizes))
+        number, *sizes = _PREFIX.unpack(prefix)
+        yield number, SentencePair(*(spool.read_next(size).decode("utf-8", "surrogatepass") for size in sizes))

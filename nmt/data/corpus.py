@@ -36,6 +36,7 @@ class TokenizedCorpus:
         source_offsets: (N + 1,) int64.
         target_ids: Ids of all target sentences, unsigned.
         target_offsets: (N + 1,) int64.
+        numbers: (N,) which pairs of what was read they are, counted from 1; unsigned.
         num_blocks: Parts in which the corpus is read: it is one part, `block(0)`. See `nmt.data.blocks` for others.
     """
 
@@ -43,6 +44,7 @@ class TokenizedCorpus:
     source_offsets: NDArray[np.int64]
     target_ids: NDArray[Any]
     target_offsets: NDArray[np.int64]
+    numbers: NDArray[Any]
     num_blocks: ClassVar[int] = 1
 
     @classmethod
@@ -53,10 +55,21 @@ class TokenizedCorpus:
         target_tokenizer: Tokenizer,
         pair_filter: PairFilter | None = None,
     ) -> TokenizedCorpus:
+        """Encodes the pairs, without those that the filter leaves out; otherwise as `from_numbered_pairs`."""
+        return cls.from_numbered_pairs(enumerate(pairs, start=1), source_tokenizer, target_tokenizer, pair_filter)
+
+    @classmethod
+    def from_numbered_pairs(
+        cls,
+        pairs: Iterable[tuple[int, SentencePair]],
+        source_tokenizer: Tokenizer,
+        target_tokenizer: Tokenizer,
+        pair_filter: PairFilter | None = None,
+    ) -> TokenizedCorpus:
         """Encodes the pairs, without those that the filter leaves out.
 
         Args:
-            pairs: Read once, a chunk at a time.
+            pairs: Each with its number, from 1; read once, a chunk at a time.
             source_tokenizer: Encodes the source sides.
             target_tokenizer: Encodes the target sides; may be the same object.
             pair_filter: Counts what it leaves out; telling it, by `pair_filter.report()`, is the caller's part. By
@@ -66,20 +79,22 @@ class TokenizedCorpus:
             The pairs that were kept, in their order; perhaps none.
         """
         source, target = _FlatRows(source_tokenizer.vocabulary_size), _FlatRows(target_tokenizer.vocabulary_size)
+        numbers = [np.empty(0, np.uint32)]
         pairs = iter(pairs)
         while chunk := list(itertools.islice(pairs, CHUNK_PAIRS)):
             if pair_filter is not None:
-                chunk = [pair for pair in chunk if pair_filter.keeps_text(pair)]
-            source_rows = source_tokenizer.encode([pair.source for pair in chunk])
-            target_rows = target_tokenizer.encode([pair.target for pair in chunk])
+                chunk = [(number, pair) for number, pair in chunk if pair_filter.keeps_text(pair)]
+            source_rows = source_tokenizer.encode([pair.source for _, pair in chunk])
+            target_rows = target_tokenizer.encode([pair.target for _, pair in chunk])
             kept = [
-                row
-                for row in zip(source_rows, target_rows, strict=True)
-                if pair_filter is None or pair_filter.keeps_lengths(*map(len, row))
+                (number, source_row, target_row)
+                for (number, _), source_row, target_row in zip(chunk, source_rows, target_rows, strict=True)
+                if pair_filter is None or pair_filter.keeps_lengths(len(source_row), len(target_row))
             ]
-            source.append([source_row for source_row, _ in kept])
-            target.append([target_row for _, target_row in kept])
-        return cls(*source.arrays(), *target.arrays())
+            numbers.append(np.array([number for number, _, _ in kept], np.uint32))
+            source.append([source_row for _, source_row, _ in kept])
+            target.append([target_row for _, _, target_row in kept])
+        return cls(*source.arrays(), *target.arrays(), np.concatenate(numbers))
 
     def block(self, number: int) -> TokenizedCorpus:
         """Returns the whole corpus, which is block 0."""

@@ -1,13 +1,14 @@
-"""What training minimises: a model under teacher forcing, with the loss averaged over real tokens.
+"""What training minimises: a model under teacher forcing, with the loss summed over real tokens.
 
-This module knows nothing of text, files or callbacks.
+This module knows nothing of text, files, optimizers or the course of a training.
+
+Shape letters: B batch, S source length, T target length, E embedding width.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
-import keras
 from keras import ops
 
 from nmt.backend import Tensor
@@ -16,49 +17,46 @@ from nmt.text.special import PAD_ID
 from nmt.training.losses import projected_cross_entropy
 
 
-class Objective(keras.Model):
-    """A `Seq2Seq` with its loss, ready for `compile` (optimizer alone) and `fit`.
+class Sums(NamedTuple):
+    """Losses of a batch, in nats, summed over its real tokens: sums of parts add up to that of the whole."""
 
-    Batches are `({"source_ids": (B, S), "target_ids": (B, T)}, labels (B, T))`. The loss is the mean over the real
-    tokens of the batch: padding neither adds to it nor thins it. `nll` is the unsmoothed loss, averaged over all real
-    tokens of the epoch; its exponential is the perplexity.
+    loss: Tensor
+    """What is minimised, scalar: the cross-entropy with smoothed labels."""
+    nll: Tensor
+    """Negative log-likelihood of the labels, scalar."""
+
+
+class Objective:
+    """The loss of a `Seq2Seq` on a batch. Padding adds nothing to it.
 
     Args:
-        model: The model to train; its weights are shared, not copied.
+        model: The model to train.
         label_smoothing: Probability mass spread over the whole vocabulary, in [0, 1).
     """
 
-    def __init__(self, model: Seq2Seq, label_smoothing: float = 0.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, model: Seq2Seq, label_smoothing: float = 0.0) -> None:
         self.model = model
         self.label_smoothing = label_smoothing
-        self.nll = keras.metrics.Mean(name="nll")
-        self.built = True
 
-    def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
-        """Returns readout vectors (B, T, E): the logits of all positions never exist at once."""
-        hidden, _ = self.model.teacher_force(inputs["source_ids"], inputs["target_ids"], training)
-        return hidden
+    def __call__(self, source_ids: Tensor, target_ids: Tensor, labels: Tensor, training: bool = False) -> Sums:
+        """Returns the losses of a batch.
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Tensor = None,
-        y_pred: Tensor = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Tensor:
+        Args:
+            source_ids: (B, S) int32, padded on the right.
+            target_ids: (B, T) int32, likewise; what the decoder reads.
+            labels: (B, T) int32, likewise; what it should say.
+            training: Whether dropout is applied and labels are smoothed.
+        """
+        # (B, T, E): the logits of all positions never exist at once.
+        hidden, _ = self.model.teacher_force(source_ids, target_ids, training)
         readout = self.model.readout
         matrix, bias = readout.output_weights(self.model.target_embedding.embeddings)
-        is_real = ops.cast(ops.not_equal(y, PAD_ID), "float32")
         sums = projected_cross_entropy(
-            ops.reshape(y_pred, (-1, readout.units)),
-            ops.cast(matrix, y_pred.dtype),
-            ops.cast(bias, y_pred.dtype),
-            ops.reshape(y, (-1,)),
-            ops.reshape(is_real, (-1,)),
+            ops.reshape(hidden, (-1, readout.units)),
+            ops.cast(matrix, hidden.dtype),
+            ops.cast(bias, hidden.dtype),
+            ops.reshape(labels, (-1,)),
+            ops.cast(ops.reshape(ops.not_equal(labels, PAD_ID), (-1,)), "float32"),
             self.label_smoothing if training else 0.0,
         )
-        num_tokens = ops.maximum(ops.sum(is_real), 1.0)
-        self.nll.update_state(sums[1] / num_tokens, sample_weight=num_tokens)
-        return sums[0] / num_tokens
+        return Sums(sums[0], sums[1])

@@ -1,4 +1,4 @@
-"""Keras's optimizers, with a rate that can be cut, a gradient norm to look at, and the averaged weights to hand."""
+"""Keras's optimizers, with a rate that can be cut and the averaged weights to hand."""
 
 from __future__ import annotations
 
@@ -7,47 +7,40 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from nmt.backend import Tensor, adam_in_place, dense
+from nmt.backend import Tensor
+from nmt.training.backend import adam_in_place
 
 OptimizerName = Literal["adam", "adamw", "rmsprop"]
 
 
-class _Clipped(keras.optimizers.Optimizer):
-    """Mixin before a Keras optimizer: clips by global norm, remembers the norm, scales the rate, averages the weights.
+class _Averaging(keras.optimizers.Optimizer):
+    """Mixin before a Keras optimizer: scales the rate, averages the weights.
 
     The average of a weight follows `average += (1 - d) * (weight - average)` after each update, with the decay
     d = min(ema_decay, t / (t + 9)) at the update after t others: early averages forget the random start quickly, which
     a constant decay of 0.999 takes thousands of updates to do.
 
     Attributes:
-        gradient_norm: Global norm of the last update's gradients, before clipping.
         rate_scale: What the schedule's rate is multiplied by; 1 at first. The plateau rule cuts it.
         averages: The averaged weights, in the order of the weights; empty without `ema_decay`.
     """
 
-    def __init__(self, clip_norm: float, ema_decay: float | None = None, **kwargs: Any) -> None:
+    def __init__(self, ema_decay: float | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.clip_norm = clip_norm
         self.ema_decay = ema_decay
         self.averages: list[keras.Variable] = []
 
     def build(self, variables: list[keras.Variable]) -> None:
         if not self.built:
             # Variables of the optimizer, so that JAX threads them through the step and checkpoints hold them.
-            self.gradient_norm = self.add_variable((), name="gradient_norm")
             self.rate_scale = self.add_variable((), initializer="ones", name="rate_scale")
             if self.ema_decay is not None:
                 self.averages = [self.add_variable_from_reference(weight, name="average") for weight in variables]
         super().build(variables)
 
     def apply(self, grads: list[Tensor], trainable_variables: list[keras.Variable] | None = None) -> None:
-        grads = [dense(grad) for grad in grads]
-        squares = [ops.sum(ops.square(ops.cast(grad, "float32"))) for grad in grads]
-        norm = ops.sqrt(ops.sum(ops.stack(squares)))
-        self.gradient_norm.assign(norm)
-        scale = self.clip_norm / ops.maximum(norm, self.clip_norm)
         num_before = ops.cast(self.iterations, "float32")
-        super().apply([grad * ops.cast(scale, grad.dtype) for grad in grads], trainable_variables)
+        super().apply(grads, trainable_variables)
         if self.ema_decay is not None:
             decay = ops.minimum(self.ema_decay, num_before / (num_before + 9.0))
             for weight, average in zip(self._trainable_variables, self.averages, strict=True):
@@ -80,23 +73,22 @@ class _InPlace(keras.optimizers.Adam):
             super().update_step(gradient, variable, learning_rate)
 
 
-class Adam(_Clipped, _InPlace, keras.optimizers.Adam):
-    """Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980), clipped."""
+class Adam(_Averaging, _InPlace, keras.optimizers.Adam):
+    """Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980)."""
 
 
-class AdamW(_Clipped, _InPlace, keras.optimizers.AdamW):
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101), clipped."""
+class AdamW(_Averaging, _InPlace, keras.optimizers.AdamW):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101)."""
 
 
-class RMSprop(_Clipped, keras.optimizers.RMSprop):
-    """RMSprop (Tieleman and Hinton 2012), clipped."""
+class RMSprop(_Averaging, keras.optimizers.RMSprop):
+    """RMSprop (Tieleman and Hinton 2012)."""
 
 
 def build_optimizer(
     name: OptimizerName,
     learning_rate: keras.optimizers.schedules.LearningRateSchedule | float,
     *,
-    clip_norm: float,
     weight_decay: float = 0.0,
     ema_decay: float | None = None,
 ) -> keras.optimizers.Optimizer:
@@ -105,11 +97,10 @@ def build_optimizer(
     Args:
         name: "adam" (Kingma and Ba 2015), "adamw" (Loshchilov and Hutter 2019) or "rmsprop".
         learning_rate: Schedule or constant.
-        clip_norm: Gradients are scaled down to this global norm (Pascanu et al. 2013).
         weight_decay: Decoupled weight decay of "adamw" on all weights but the biases.
         ema_decay: Decay an update of averaged weights kept beside the weights, or None for none.
     """
-    shared: dict[str, Any] = {"learning_rate": learning_rate, "clip_norm": clip_norm, "ema_decay": ema_decay}
+    shared: dict[str, Any] = {"learning_rate": learning_rate, "ema_decay": ema_decay}
     if name == "adam":
         return Adam(**shared)
     if name == "rmsprop":

@@ -5,9 +5,10 @@ This module knows nothing of models.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import keras
@@ -18,6 +19,7 @@ from nmt.config import Config, TrainingConfig
 from nmt.corpora import PairStream, read_corpora, stream_corpora
 from nmt.data import blocks
 from nmt.data.dataset import ParallelDataset
+from nmt.errors import RunDirectoryError
 from nmt.run_dir import RunDirectory
 from nmt.text.corpus import SentencePair
 from nmt.text.filters import PairFilter
@@ -26,6 +28,8 @@ from nmt.training.optimizers import build_optimizer
 from nmt.training.schedules import WarmupSchedule
 
 logger = logging.getLogger(__name__)
+
+_MAX_TOKENIZER_BYTES = 100_000_000
 
 JAX_PAD_MULTIPLE = 8
 """On JAX every new shape compiles for seconds; elsewhere rows are padded to the longest of their batch alone."""
@@ -110,6 +114,49 @@ def make_batches(
     )
 
 
+def source_digests(
+    config: Config, run_dir: RunDirectory, training_pairs: PairStream, dev_pairs: Iterable[SentencePair]
+) -> dict[str, str]:
+    """Returns digests of what a run is made from, by name: its `corpus`, its `tokenizer`, the `order` of its batches.
+
+    Raises:
+        FileError: A tokenizer of the run can't be read.
+    """
+    corpus, tokenizer = hashlib.blake2b(training_pairs.digest), hashlib.blake2b()
+    for pair in dev_pairs:
+        corpus.update(pair.digest())
+    for name in files.list_folder(run_dir.tokenizer):
+        tokenizer.update(files.read_bytes(run_dir.tokenizer / name, max_bytes=_MAX_TOKENIZER_BYTES))
+    limits = config.data.model_dump(include={"max_length_pieces", "max_length_ratio", "drop_duplicates"})
+    order = hashlib.blake2b(repr((config.seed, config.batching.model_dump(), limits)).encode())
+    found = {"corpus": corpus, "tokenizer": tokenizer, "order": order}
+    return {name: digest.hexdigest()[:32] for name, digest in found.items()}
+
+
+def check_sources(before: Mapping[str, str], now: Mapping[str, str], allow_changed: Sequence[str]) -> bool:
+    """Refuses to go on with another corpus or tokenizer than a run began with.
+
+    Args:
+        before: What `source_digests` gave for the run's checkpoint.
+        now: What it gives now.
+        allow_changed: Names that may differ.
+
+    Returns:
+        Whether anything differs.
+
+    Raises:
+        RunDirectoryError: One of the two differs and is not allowed to.
+    """
+    changed = [name for name, digest in now.items() if before.get(name) != digest]
+    refused = [name for name in ("corpus", "tokenizer") if name in changed and name not in allow_changed]
+    if refused:
+        raise RunDirectoryError(
+            f"the {' and the '.join(refused)} changed since the last checkpoint. Rule: a run goes on with what it "
+            f"began with. Restore it, or go on all the same: --allow-changed {' --allow-changed '.join(refused)}"
+        )
+    return bool(changed)
+
+
 def _without_blanks(pairs: list[SentencePair], name: str) -> list[SentencePair]:
     kept = [pair for pair in pairs if pair.source.strip() and pair.target.strip()]
     if len(kept) < len(pairs):
@@ -131,7 +178,6 @@ def configured_optimizer(training: TrainingConfig) -> keras.optimizers.Optimizer
     return build_optimizer(
         training.optimizer,
         rate,
-        clip_norm=training.clip_norm,
         weight_decay=training.weight_decay,
         ema_decay=training.ema_decay,
     )

@@ -1,7 +1,7 @@
-"""The course of a training run: the best model, the cuts of the rate, the end, resuming.
+"""The course of a training run: the best model, the cuts of the rate, the end, resuming, going back.
 
-Nothing is computed: `fit` is replaced by a loop that calls back as Keras does and adds 1 to a bias at each update, so
-that a model tells of which update it is, and validation by the values that a test writes down. Each update takes 1 s.
+Nothing is computed: an update adds 1 to a bias, so that a model tells of which update it is, and a validation finds the
+values that a test writes down. Each update takes 1 s.
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ import logging
 import math
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
 
-from nmt.errors import TokenizerError, TrainingError
+from nmt.errors import TokenizerError
 from nmt.evaluation.metrics import MetricScore
-from nmt.run_dir import RunDirectory
 from nmt.text.tokenizer import Tokenizer
-from nmt.training import callbacks, preparation, trainer
-from nmt.training.objective import Objective
+from nmt.training import limits, preparation, state
+from nmt.training import run as run_module
+from nmt.training.update import Outcome, Updater
 from nmt.training.validation import Validation
 from tests.training import tiny_run
 from tests.training.tiny_run import progress, run, tiny_tree, with_changes
@@ -43,39 +42,33 @@ def tree(corpora):
 
 
 class Script:
-    """What `fit` and the validations will find, an entry an epoch; an epoch that has none is an error."""
+    """What updates and validations will find, an entry an epoch; an epoch that has none is an error."""
 
     def __init__(self):
         self.bleu = RISING
         self.chrf = RISING
         self.loss = RISING[::-1]
-        self.gradient_norms = {}
+        self.broken = set()  # updates, counted from 1 as they are tried, that are not finite
+        self.on_update = lambda number: None
+        self.num_calls = 0
         self.seconds = 0.0
         self.seconds_per_validation = 0.0
         self.validated = []  # with translations or without, an entry a validation
         self.batches_of_epochs = []
 
-    def fit(self, objective, dataset, *, initial_epoch, epochs, shuffle, verbose, callbacks):
-        assert (shuffle, verbose) == (False, 0)
-        called = keras.callbacks.CallbackList(callbacks, model=objective)
-        bias = objective.model.named_weights()["readout/output_bias"]
-        objective.stop_training = False
-        called.on_train_begin()
-        for epoch in range(initial_epoch, epochs):
-            called.on_epoch_begin(epoch)
-            self.batches_of_epochs.append(dataset.epoch)
-            for batch in range(len(dataset)):
-                objective.optimizer.iterations.assign_add(1)
-                objective.optimizer.gradient_norm.assign(self.gradient_norms.get(epoch + 1, 0.5))
-                bias.assign_add(np.ones(bias.shape, "float32"))
-                self.seconds += 1.0
-                called.on_train_batch_end(batch, {"loss": 3.0, "nll": 2.0})
-                if objective.stop_training:
-                    break
-            called.on_epoch_end(epoch, {"loss": 3.0, "nll": 2.0})
-            if objective.stop_training:
-                break
-        called.on_train_end()
+    def update(self, updater, batches):
+        self.num_calls += 1
+        self.batches_of_epochs.append(len(batches))
+        self.seconds += 1.0
+        self.on_update(self.num_calls)
+        num_tokens = sum(int((batch.labels != 0).sum()) for batch in batches)
+        if self.num_calls in self.broken:
+            self.broken_pairs = np.concatenate([batch.numbers for batch in batches]).tolist()
+            return Outcome(math.nan, math.nan, num_tokens, math.inf, is_applied=False)
+        [bias] = [variable for variable in updater.variables if variable.path == "readout/output_bias"]
+        bias.assign_add(np.ones(bias.shape, "float32"))
+        updater.optimizer.iterations.assign_add(1)
+        return Outcome(3.0 * num_tokens, 2.0 * num_tokens, num_tokens, 0.5, is_applied=True)
 
     def validate(self, translator, pairs, *, with_translations):
         self.validated.append(with_translations)
@@ -93,9 +86,11 @@ class Script:
 @pytest.fixture
 def script(monkeypatch):
     script = Script()
-    monkeypatch.setattr(Objective, "fit", lambda *args, **options: script.fit(*args, **options))
-    monkeypatch.setattr(trainer, "validate", script.validate)
-    monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=lambda: script.seconds))
+    monkeypatch.setattr(Updater, "__call__", lambda updater, batches: script.update(updater, batches))
+    monkeypatch.setattr(run_module, "validate", script.validate)
+    clock = SimpleNamespace(monotonic=lambda: script.seconds)
+    for module in (run_module, limits):
+        monkeypatch.setattr(module, "time", clock)
     return script
 
 
@@ -105,7 +100,7 @@ def best_update(run_dir):
 
 
 def epochs_of(run_dir):
-    return [entry["epoch"] for entry in run_dir.read_metrics()]
+    return [entry["epoch"] for entry in run_dir.metrics.read()]
 
 
 class TestBest:
@@ -176,28 +171,28 @@ class TestEnd:
         """Inside an epoch; what has been learnt till then is validated, translated and kept."""
         settings = with_changes(tree, {"training.max_updates": 8, "training.validate_every_epochs": 10})
         run_dir = run(settings, tmp_path / "run")
-        assert [entry["updates"] for entry in run_dir.read_metrics()] == [4, 8]
+        assert [entry["updates"] for entry in run_dir.metrics.read()] == [4, 8]
         assert script.validated == [False, True]
         assert best_update(run_dir) == 8
         run(settings, tmp_path / "run", resume=True)
-        assert [entry["updates"] for entry in run_dir.read_metrics()] == [4, 8]
+        assert [entry["updates"] for entry in run_dir.metrics.read()] == [4, 8]
 
     def test_at_the_limit_of_updates_inside_an_epoch(self, script, tree, tmp_path):
         run_dir = run(with_changes(tree, {"training.max_updates": 6}), tmp_path / "run")
-        assert [entry["updates"] for entry in run_dir.read_metrics()] == [4, 6]
+        assert [entry["updates"] for entry in run_dir.metrics.read()] == [4, 6]
         assert (progress(run_dir)["epoch"], progress(run_dir)["updates"]) == (2, 6)
 
     def test_at_the_limit_of_time(self, script, tree, tmp_path):
         """Validation counts: 4 s for each epoch of training and 56 s for each validation make 2 minutes after two."""
         script.seconds_per_validation = 56.0
         run_dir = run(with_changes(tree, {"training.max_minutes": 2.0}), tmp_path / "run")
-        assert [entry["seconds"] for entry in run_dir.read_metrics()] == [60.0, 120.0]
+        assert [entry["seconds"] for entry in run_dir.metrics.read()] == [60.0, 120.0]
 
     def test_the_last_epoch_takes_its_time_too(self, script, tree, tmp_path):
         """The bug: where the epochs ended a run, its last validation took no time."""
         script.seconds_per_validation = 6.0
         run_dir = run(with_changes(tree, {"training.max_epochs": 2}), tmp_path / "run")
-        assert [entry["seconds"] for entry in run_dir.read_metrics()] == [10.0, 20.0]
+        assert [entry["seconds"] for entry in run_dir.metrics.read()] == [10.0, 20.0]
 
     def test_a_limit_of_time_in_a_validation_without_translations(self, script, tree, tmp_path):
         """A run leaves a model however short it is: what is last is translated and judged."""
@@ -205,24 +200,12 @@ class TestEnd:
         changes = {"training.max_minutes": 1.0, "training.validate_every_epochs": 5}
         run_dir = run(with_changes(tree, changes), tmp_path / "run")
         assert script.validated == [False, True]
-        assert ["bleu" in entry for entry in run_dir.read_metrics()] == [True]
+        assert ["bleu" in entry for entry in run_dir.metrics.read()] == [True]
         assert best_update(run_dir) == NUM_BATCHES
-
-    def test_weights_that_are_no_numbers(self, script, tree, tmp_path):
-        """If the last update of an epoch breaks them no loss shows it; the checkpoint of before must stay the newest.
-
-        The bug: they were saved, and the run could never be resumed.
-        """
-        script.gradient_norms = {3: math.nan}
-        with pytest.raises(TrainingError, match=r"gradient.*new run"):
-            run(tree, tmp_path / "run")
-        run_dir = RunDirectory(tmp_path / "run")
-        assert progress(run_dir)["epoch"] == 2
-        assert best_update(run_dir) == 8
 
 
 def rates(run_dir):
-    return [round(entry["learning_rate"] / 0.02, 4) for entry in run_dir.read_metrics()]
+    return [round(entry["learning_rate"] / 0.02, 4) for entry in run_dir.metrics.read()]
 
 
 PLATEAU = {"type": "plateau", "warmup_updates": 0, "factor": 0.5, "patience": 2}
@@ -266,8 +249,8 @@ class TestValidation:
         with caplog.at_level(logging.INFO, "nmt"):
             run_dir = run(with_changes(tree, changes), tmp_path / "run")
         assert script.validated == [False, False, True, True]
-        assert ["bleu" in entry for entry in run_dir.read_metrics()] == [False, False, True, True]
-        assert [entry["validation_loss"] for entry in run_dir.read_metrics()] == script.loss[:4]
+        assert ["bleu" in entry for entry in run_dir.metrics.read()] == [False, False, True, True]
+        assert [entry["validation_loss"] for entry in run_dir.metrics.read()] == script.loss[:4]
         assert caplog.text.count("  translation <") == 2 * 2
 
     def test_by_loss_every_epoch_is_judged(self, script, tree, tmp_path):
@@ -304,7 +287,7 @@ class TestResume:
         run(with_changes(tree, {"training.max_epochs": 4}), tmp_path / "run", resume=True)
         straight = run(with_changes(tree, {"training.max_epochs": 4}), tmp_path / "straight")
         tiny_run.assert_same_run(run_dir, straight)
-        assert script.batches_of_epochs == [0, 1, 2, 3, 0, 1, 2, 3]
+        assert script.num_calls == 2 * 4 * NUM_BATCHES
 
     def test_patience_and_cuts_go_on(self, script, tree, tmp_path):
         """Interrupted at any epoch, a run with a plateau and an end by patience stays the same."""
@@ -317,11 +300,11 @@ class TestResume:
             run(with_changes(tree, {**changes, "training.max_epochs": epoch}), folder)
             tiny_run.assert_same_run(run(with_changes(tree, changes), folder, resume=True), straight)
 
-    @pytest.mark.parametrize("function", ["validate", "save", "save_checkpoint"])
+    @pytest.mark.parametrize("function", ["validate", "save"])
     def test_a_stop_inside_an_epochs_end(self, function, script, tree, tmp_path, monkeypatch):
         """Whichever step is interrupted, the epoch is done once more and stands in the metrics once."""
         settings = with_changes(tree, {"training.max_epochs": 4})
-        original, num_calls = getattr(trainer, function), 0
+        original, num_calls = getattr(run_module, function), 0
 
         def interrupted(*args, **kwargs):
             nonlocal num_calls
@@ -330,10 +313,10 @@ class TestResume:
                 raise KeyboardInterrupt
             return original(*args, **kwargs)
 
-        monkeypatch.setattr(trainer, function, interrupted)
+        monkeypatch.setattr(run_module, function, interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(settings, tmp_path / "run")
-        monkeypatch.setattr(trainer, function, original)
+        monkeypatch.setattr(run_module, function, original)
         resumed = run(settings, tmp_path / "run", resume=True)
         tiny_run.assert_same_run(resumed, run(settings, tmp_path / "straight"))
         assert epochs_of(resumed) == [1, 2, 3, 4]
@@ -346,7 +329,7 @@ class TestResume:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(trainer, "save_checkpoint", interrupt)
+            patch.setattr(state, "save_checkpoint", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 run(settings, tmp_path / "run")
         run_dir = run(settings, tmp_path / "run", resume=True)
@@ -386,36 +369,42 @@ class TestResume:
             run(with_changes(tree, {"training.max_epochs": 2}), tmp_path / "run", resume=True)
 
 
+def checkpoints(run_dir):
+    return sorted(path.name for path in run_dir.checkpoints.iterdir())
+
+
 def test_as_many_checkpoints_as_asked_for(script, tree, tmp_path):
     run_dir = run(with_changes(tree, {"training.keep_checkpoints": 3, "training.max_epochs": 5}), tmp_path / "run")
-    assert sorted(path.name for path in run_dir.checkpoints.iterdir()) == ["epoch-00003", "epoch-00004", "epoch-00005"]
+    assert checkpoints(run_dir) == ["update-00000012", "update-00000016", "update-00000020"]
 
 
 def test_tensorboard_is_told_where_it_is_installed(script, tree, tmp_path, monkeypatch):
     """It gets the folder, and all that the metrics have."""
     told = []
 
-    class Recorder(keras.callbacks.Callback):
-        def __init__(self, folder, **options):
-            super().__init__()
+    class Recorder:
+        def __init__(self, folder):
             told.append(folder)
 
-        def on_epoch_end(self, epoch, logs=None):
-            told.append(dict(logs))
+        def add_scalar(self, name, value, step):
+            told.append((name, value, step))
 
-    monkeypatch.setattr(trainer.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(keras.callbacks, "TensorBoard", Recorder)
+        def flush(self):
+            pass
+
+    monkeypatch.setattr(run_module.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(run_module.importlib, "import_module", lambda name: SimpleNamespace(Writer=Recorder))
     run_dir = run(with_changes(tree, {"training.max_epochs": 1}), tmp_path / "run")
     assert told[0] == str(run_dir.tensorboard)
-    assert told[1].keys() >= {"loss", "nll", "validation_loss", "bleu", "chrf", "learning_rate", "gradient_norm"}
-    assert all(isinstance(value, int | float) for value in told[1].values())
+    [record] = run_dir.metrics.read()
+    assert {name: value for name, value, step in told[1:] if step == 1} == record
 
 
 def test_metrics_stay_json_where_a_number_is_not(script, tree, tmp_path):
     """A perplexity that no float holds is null."""
     script.loss = [1000.0]
     run_dir = run(with_changes(tree, {"training.max_epochs": 1}), tmp_path / "run")
-    [line] = run_dir.metrics_path.read_text().splitlines()
+    [line] = run_dir.metrics.path.read_text().splitlines()
     assert json.loads(line)["validation_perplexity"] is None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -18,7 +19,7 @@ WORDS = {
     "one": "un", "two": "deux", "red": "rouge", "blue": "bleu", "cats": "chats", "dogs": "chiens", "sleep": "dorment",
     "run": "courent",
 }  # fmt: skip
-TIMES = ("seconds", "tokens_per_second", "peak_memory_gb")
+TIMES = ("seconds", "epoch_seconds", "tokens_per_second", "peak_memory_gb")
 
 
 def write_corpora(folder: Path) -> None:
@@ -68,7 +69,7 @@ def with_changes(tree: dict, changes: dict[str, object]) -> dict:
     return tree
 
 
-def run(tree: dict, folder: Path, *, resume: bool = False) -> RunDirectory:
+def run(tree: dict, folder: Path, *, resume: bool = False, allow_changed: Sequence[str] = ()) -> RunDirectory:
     """Trains, or goes on, in `folder`."""
     settings = config.validate(tree, "tiny")
     if resume:
@@ -76,13 +77,13 @@ def run(tree: dict, folder: Path, *, resume: bool = False) -> RunDirectory:
     else:
         run_dir = RunDirectory.create(folder, config_yaml=config.dump(settings), versions={})
     with run_dir.lock():
-        train(settings, run_dir, resume=resume, console=Console(quiet=True))
+        train(settings, run_dir, resume=resume, allow_changed=allow_changed, console=Console(quiet=True))
     return run_dir
 
 
 def records(run_dir: RunDirectory) -> list[dict]:
     """Returns the metrics without what is measured in seconds and bytes."""
-    return [{key: value for key, value in one.items() if key not in TIMES} for one in run_dir.read_metrics()]
+    return [{key: value for key, value in one.items() if key not in TIMES} for one in run_dir.metrics.read()]
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:
@@ -94,7 +95,7 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
 
 
 def last_checkpoint(run_dir: RunDirectory) -> Path:
-    return max(run_dir.checkpoints.iterdir())
+    return max(run_dir.checkpoints.glob("update-*"))
 
 
 def progress(run_dir: RunDirectory) -> dict:

@@ -1,0 +1,323 @@
+"""What may happen to a run: signals, kills, full disks, numbers that are none, damaged files.
+
+As in the tests of its course, nothing is computed: an update adds 1 to a bias, and takes 1 s.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import shutil
+import signal
+
+import pytest
+
+from nmt import files
+from nmt.errors import FileError, RunDirectoryError, TrainingError
+from nmt.run_dir import RunDirectory
+from nmt.training import run as run_module
+from nmt.training.stopping import Stopped
+from tests.training import tiny_run
+from tests.training.test_trainer_course import (  # noqa: F401  (fixtures)
+    NUM_BATCHES,
+    best_update,
+    checkpoints,
+    corpora,
+    epochs_of,
+    script,
+    tree,
+)
+from tests.training.tiny_run import progress, run, with_changes
+
+# What else than the number of updates a run may be stopped at.
+FOUR_EPOCHS = {"training.max_epochs": 4}
+
+
+@pytest.fixture(scope="module")
+def straight(corpora, tmp_path_factory):  # noqa: F811
+    """Makes runs that nothing happens to, one for each configuration."""
+    return {}
+
+
+def uninterrupted(straight, script, settings, tmp_path):  # noqa: F811
+    """Returns a run of these settings that was not interrupted."""
+    key = json.dumps(settings, sort_keys=True)
+    if key not in straight:
+        on_update, script.on_update = script.on_update, lambda number: None
+        straight[key] = run(settings, tmp_path / "straight")
+        script.on_update = on_update
+    return straight[key]
+
+
+def send(number, at_update):
+    """Returns what sends this process a signal while it makes an update."""
+    return lambda update: os.kill(os.getpid(), number) if update == at_update else None
+
+
+class TestSignals:
+    @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    @pytest.mark.parametrize("at_update", [1, 6, NUM_BATCHES])
+    def test_saves_and_leaves_after_the_update(self, number, status, at_update, straight, script, tree, tmp_path):  # noqa: F811
+        settings = with_changes(tree, FOUR_EPOCHS)
+        script.on_update = send(number, at_update)
+        with pytest.raises(Stopped) as stopped:
+            run(settings, tmp_path / "run")
+        assert stopped.value.exit_status == status
+        run_dir = RunDirectory(tmp_path / "run")
+        assert progress(run_dir)["updates"] == script.num_calls == at_update
+        script.on_update = lambda number: None
+        resumed = run(settings, tmp_path / "run", resume=True)
+        assert script.num_calls == 4 * NUM_BATCHES  # no update was made twice
+        tiny_run.assert_same_run(resumed, uninterrupted(straight, script, settings, tmp_path))
+
+    def test_in_a_validation_at_once(self, straight, script, tree, tmp_path, monkeypatch):  # noqa: F811
+        """What the epoch has learnt is saved, and the validation is made again."""
+        settings = with_changes(tree, FOUR_EPOCHS)
+
+        def validate(*args, **options):
+            if len(script.validated) == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+                pytest.fail("a validation went on after the signal")
+            return script.validate(*args, **options)
+
+        monkeypatch.setattr(run_module, "validate", validate)
+        with pytest.raises(Stopped):
+            run(settings, tmp_path / "run")
+        run_dir = RunDirectory(tmp_path / "run")
+        assert (progress(run_dir)["epoch"], progress(run_dir)["batch"]) == (1, NUM_BATCHES)
+        monkeypatch.setattr(run_module, "validate", script.validate)
+        resumed = run(settings, tmp_path / "run", resume=True)
+        assert script.num_calls == 4 * NUM_BATCHES
+        tiny_run.assert_same_run(resumed, uninterrupted(straight, script, settings, tmp_path))
+
+    def test_a_second_sigint_leaves_at_once(self, script, tree, tmp_path, monkeypatch):  # noqa: F811
+        """Here while the state is being saved; the checkpoint before is the newest then."""
+        script.on_update = send(signal.SIGINT, 2)
+
+        def save_checkpoint(*args, **options):
+            if script.num_calls:
+                os.kill(os.getpid(), signal.SIGINT)
+            return original(*args, **options)
+
+        original = run_module.TrainingState.save
+        monkeypatch.setattr(run_module.TrainingState, "save", save_checkpoint)
+        with pytest.raises(KeyboardInterrupt) as interrupt:
+            run(tree, tmp_path / "run")
+        assert not isinstance(interrupt.value, Stopped)
+        assert checkpoints(RunDirectory(tmp_path / "run")) == ["update-00000000"]
+
+    def test_handlers_are_given_back(self, script, tree, tmp_path):  # noqa: F811
+        before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+        run(with_changes(tree, {"training.max_epochs": 1}), tmp_path / "run")
+        assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+class TestKills:
+    @pytest.mark.parametrize("at_update", [1, 2, 7, 8, 13])
+    def test_costs_at_most_what_was_not_saved(self, at_update, straight, script, tree, tmp_path):  # noqa: F811
+        """An end that no one can react to: nothing after it runs but what frees memory."""
+        settings = with_changes(tree, {**FOUR_EPOCHS, "training.save_every_minutes": 0.05})  # 3 updates
+
+        class Killed(BaseException):
+            pass
+
+        def kill(update):
+            if update == at_update:
+                raise Killed
+
+        script.on_update = kill
+        with pytest.raises(Killed):
+            run(settings, tmp_path / "run")
+        script.on_update = lambda number: None
+        saved = progress(RunDirectory(tmp_path / "run"))["updates"]
+        assert at_update - 1 - saved < 3
+        resumed = run(settings, tmp_path / "run", resume=True)
+        tiny_run.assert_same_run(resumed, uninterrupted(straight, script, settings, tmp_path))
+
+    def test_every_update_can_be_saved(self, script, tree, tmp_path):  # noqa: F811
+        changes = {"training.save_every_minutes": 0, "training.keep_checkpoints": 100, "training.max_epochs": 1}
+        run_dir = run(with_changes(tree, changes), tmp_path / "run")
+        assert checkpoints(run_dir) == [f"update-{number:08d}" for number in range(NUM_BATCHES + 1)]
+
+
+class TestDamage:
+    def test_the_one_before_is_used(self, straight, script, tree, tmp_path, caplog):  # noqa: F811
+        settings = with_changes(tree, FOUR_EPOCHS)
+        run_dir = run(with_changes(tree, {"training.max_epochs": 2}), tmp_path / "run")
+        path = tiny_run.last_checkpoint(run_dir) / "state.safetensors"
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        resumed = run(settings, tmp_path / "run", resume=True)
+        assert str(path) in caplog.text
+        tiny_run.assert_same_run(resumed, uninterrupted(straight, script, settings, tmp_path))
+
+    def test_no_valid_one_is_no_new_start(self, script, tree, tmp_path):  # noqa: F811
+        run_dir = run(with_changes(tree, {"training.max_epochs": 2}), tmp_path / "run")
+        for checkpoint in run_dir.checkpoints.iterdir():
+            (checkpoint / "progress.json").unlink()
+        before = sorted(run_dir.path.rglob("*"))
+        with pytest.raises(RunDirectoryError, match="none of the checkpoints is valid"):
+            run(tree, tmp_path / "run", resume=True)
+        assert sorted(run_dir.path.rglob("*")) == before
+
+
+class TestFullDisk:
+    @pytest.fixture
+    def disk(self, monkeypatch):
+        """A disk that is full while `disk.is_full`: nothing can be written or made."""
+
+        class Disk:
+            is_full = False
+
+        def refusing(function):
+            def call(*args, **options):
+                if Disk.is_full:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                return function(*args, **options)
+
+            return call
+
+        class FullOS:
+            def __getattr__(self, name):
+                function = getattr(os, name)
+                return refusing(function) if name in ("write", "mkdir") else function
+
+        monkeypatch.setattr(files, "os", FullOS())
+        return Disk
+
+    def test_training_goes_on_to_the_next_save(self, disk, straight, script, tree, tmp_path, caplog):  # noqa: F811
+        """Full from the 3rd update into the 3rd epoch: two epochs' records and a best model wait in memory."""
+        settings = with_changes(tree, FOUR_EPOCHS)
+
+        def fill(update):
+            disk.is_full = 3 <= update <= 10
+
+        script.on_update = fill
+        run_dir = run(settings, tmp_path / "run")
+        assert caplog.text.count("nothing is saved") == 2
+        assert str(run_dir.metrics.path) in caplog.text
+        assert "No space left on device" in caplog.text
+        tiny_run.assert_same_run(run_dir, uninterrupted(straight, script, settings, tmp_path))
+
+    def test_old_files_stay_and_the_end_is_an_error(self, disk, script, tree, tmp_path):  # noqa: F811
+        """Nothing is saved after the first epoch; the run stops with an error at its end, not before."""
+
+        def fill(update):
+            disk.is_full = update > NUM_BATCHES
+
+        script.on_update = fill
+        with pytest.raises(FileError, match="No space left on device"):
+            run(with_changes(tree, {"training.max_epochs": 3}), tmp_path / "run")
+        run_dir = RunDirectory(tmp_path / "run")
+        assert script.num_calls == 3 * NUM_BATCHES
+        assert progress(run_dir)["epoch"] == 1
+        assert best_update(run_dir) == NUM_BATCHES
+        assert epochs_of(run_dir) == [1]
+        disk.is_full = False
+        script.on_update = lambda number: None
+        assert epochs_of(run(with_changes(tree, {"training.max_epochs": 3}), tmp_path / "run", resume=True)) == [
+            1,
+            2,
+            3,
+        ]
+
+
+class TestBrokenNumbers:
+    def test_one_is_left_out_counted_and_named(self, script, tree, corpora, tmp_path, caplog):  # noqa: F811
+        script.broken = {2}
+        run_dir = run(with_changes(tree, {"training.max_epochs": 1}), tmp_path / "run")
+        assert best_update(run_dir) == NUM_BATCHES - 1
+        assert progress(run_dir)["num_skipped"] == 1
+        [entry] = run_dir.metrics.read()
+        assert (entry["updates"], entry["skipped_updates"]) == (NUM_BATCHES - 1, 1)
+        assert (entry["loss"], entry["perplexity"]) == (3.0, pytest.approx(7.389, abs=1e-3))
+        [record] = run_dir.skipped.read()
+        assert (record["epoch"], record["after_update"], record["loss"], record["gradient_norm"]) == (
+            1,
+            1,
+            "nan",
+            "inf",
+        )
+        assert record["pairs"] == script.broken_pairs
+        num_lines = len((corpora / "train.en").read_text().splitlines())
+        assert all(1 <= number <= num_lines for number in record["pairs"])
+        assert str(run_dir.skipped.path) in caplog.text
+
+    def test_several_in_a_row_go_back_once(self, script, tree, tmp_path, caplog):  # noqa: F811
+        script.broken = {6, 7, 8, 9, 10}  # from the 2nd update of the 2nd epoch on, into the 3rd
+        with caplog.at_level(logging.INFO, "nmt"):
+            run_dir = run(with_changes(tree, FOUR_EPOCHS), tmp_path / "run")
+        assert "going back to update" in caplog.text
+        assert epochs_of(run_dir) == [1, 2, 3, 4]
+        rates = [entry["learning_rate"] / 0.02 for entry in run_dir.metrics.read()]
+        assert rates[0] == pytest.approx(1.0)
+        assert rates[-1] == pytest.approx(run_module.ROLLBACK_FACTOR)
+        assert progress(run_dir)["num_rollbacks"] == 1
+        assert progress(run_dir)["num_skipped"] == 5
+
+    def test_the_second_time_is_the_end(self, script, tree, tmp_path):  # noqa: F811
+        """The state of before is the newest: what is saved is what the weights were before it went wrong."""
+        script.broken = set(range(6, 100))
+        with pytest.raises(TrainingError, match=r"5 updates in a row.*lower training\.learning_rate") as error:
+            run(tree, tmp_path / "run")
+        assert error.value.exit_status == 3
+        assert script.num_calls == 5 + 2 * run_module.MAX_SKIPPED_IN_ROW
+        run_dir = RunDirectory(tmp_path / "run")
+        assert progress(run_dir)["updates"] == NUM_BATCHES  # a checkpoint of the bad stretch has gone
+        [bias] = [
+            array
+            for name, array in tiny_run.weights(tiny_run.last_checkpoint(run_dir)).items()
+            if name.endswith("readout/output_bias")
+        ]
+        assert bias[0] == NUM_BATCHES
+
+    def test_no_checkpoint_is_made_of_a_bad_stretch(self, script, tree, tmp_path):  # noqa: F811
+        """Else the run would go back to the place where it had gone wrong."""
+        script.broken = {3, 4, 5}
+        changes = {"training.save_every_minutes": 0, "training.keep_checkpoints": 100, "training.max_epochs": 1}
+        run_dir = run(with_changes(tree, changes), tmp_path / "run")
+        assert checkpoints(run_dir) == ["update-00000000", "update-00000001", "update-00000002"]
+
+
+class TestAccumulation:
+    def test_batches_of_an_update(self, script, tree, tmp_path):  # noqa: F811
+        """Of four batches three make an update, and the last one of the epoch makes one by itself."""
+        changes = {"batching.batches_per_update": 3, "training.max_epochs": 2}
+        run_dir = run(with_changes(tree, changes), tmp_path / "run")
+        assert script.batches_of_epochs == [3, 1, 3, 1]
+        assert [entry["updates"] for entry in run_dir.metrics.read()] == [2, 4]
+
+
+class TestOtherSources:
+    def stopped(self, script, settings, folder):  # noqa: F811
+        """Leaves a run that was stopped in its second epoch."""
+        script.on_update = send(signal.SIGTERM, NUM_BATCHES + 2)
+        with pytest.raises(Stopped):
+            run(settings, folder)
+        script.on_update = lambda number: None
+
+    def test_another_corpus_is_refused(self, script, tree, corpora, tmp_path):  # noqa: F811
+        own = tmp_path / "own"
+        shutil.copytree(corpora, own)
+        settings = with_changes(tiny_run.tiny_tree(own), {**FOUR_EPOCHS, "training.schedule": {"type": "constant"}})
+        self.stopped(script, settings, tmp_path / "run")
+        with (own / "train.en").open("a") as english, (own / "train.fr").open("a") as french:
+            english.write("one dogs\n")
+            french.write("un chiens\n")
+        with pytest.raises(RunDirectoryError, match=r"the corpus changed.*--allow-changed corpus"):
+            run(settings, tmp_path / "run", resume=True)
+        resumed = run(settings, tmp_path / "run", resume=True, allow_changed=["corpus"])
+        assert epochs_of(resumed) == [1, 2, 3, 4]
+        # The epoch began anew: its first two batches were of the former corpus.
+        assert progress(resumed)["updates"] == 2 + 4 * NUM_BATCHES
+
+    def test_another_tokenizer_is_refused(self, script, tree, tmp_path):  # noqa: F811
+        settings = with_changes(tree, FOUR_EPOCHS)
+        self.stopped(script, settings, tmp_path / "run")
+        other = run(with_changes(tree, {"tokenizer.model_type": "bpe", "training.max_epochs": 1}), tmp_path / "other")
+        shutil.copy(other.tokenizer / "joint.spm", tmp_path / "run" / "tokenizer" / "joint.spm")
+        with pytest.raises(RunDirectoryError, match=r"the tokenizer changed.*--allow-changed tokenizer"):
+            run(settings, tmp_path / "run", resume=True)
