@@ -176,14 +176,16 @@ def remove_folder(path: str | Path) -> None:
     """Removes a folder and all in it; it loses its name before anything in it is touched.
 
     Raises:
-        FileError: It can't be removed; it is then untouched.
+        FileError: It can't be removed, and is untouched; or it is not sure to stay removed after a crash.
     """
     path = Path(path)
     temporary = _temporary_name(path)
     with explained(path, "remove"):
         os.rename(path, temporary)
-        _sync_folder(path.parent)
-    _discard(temporary)
+        try:
+            _sync_folder(path.parent)
+        finally:
+            _discard(temporary)
 
 
 def rename(path: str | Path, new: str | Path) -> None:
@@ -273,9 +275,8 @@ def read_bytes(path: str | Path, *, max_bytes: int) -> bytes:
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > max_bytes:
-            raise FileError(
-                f"{path}: must have at most {max_bytes:,} bytes. Received: {size:,}. Is this the right file?"
-            )
+            rule = f"must have at most {max_bytes:,} bytes. Received: {size:,}"
+            raise FileError(f"{path}: {rule}. Is this the right file?")
         return file.read(max_bytes)
 
 
@@ -391,8 +392,8 @@ def _exchange(new: Path, old: Path) -> Path:
 
 def _discard(folder: Path) -> None:
     """Removes a temporary folder, if it is there; that it stays is worth a warning, no more."""
-    if folder.exists():
-        try:
+    try:
+        if folder.exists():
             shutil.rmtree(folder)
-        except OSError as error:
-            _LOGGER.warning("%s: can't remove this temporary folder: %s.", folder, error.strerror or error)
+    except OSError as error:
+        _LOGGER.warning("%s: can't remove this temporary folder: %s.", folder, error.strerror or error)

@@ -271,7 +271,9 @@ def _read_verified(folder: Path) -> dict[str, bytes]:
 
 
 def _check_replaceable(folder: Path) -> None:
-    if folder.is_dir() and (names := files.list_folder(folder)) and MANIFEST not in names:
+    with files.explained(folder, "write"):
+        is_folder = folder.is_dir()
+    if is_folder and (names := files.list_folder(folder)) and MANIFEST not in names:
         raise ModelFileError(f"{folder}: exists and is no model, so it is left alone. Choose another folder.")
 
 

@@ -62,8 +62,8 @@ def newest_of_whole_ones(folder: Path) -> tuple[int, int] | None:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "root"
+def root(quick_disk: Path) -> Path:
+    folder = quick_disk / "root"
     folder.mkdir()
     return folder
 
@@ -123,7 +123,7 @@ def best(folder: Path) -> int | None:
 
 
 @pytest.mark.usefixtures("_exchange")
-def test_a_second_crash_while_the_first_is_cleared_up(root, tmp_path):
+def test_a_second_crash_while_the_first_is_cleared_up(root, quick_disk):
     """The states of a crash in `remove_leftovers`, run on every state of a crash in a save."""
     save_state(root, 10, number=1)
     with recorded(root) as record:
@@ -133,12 +133,12 @@ def test_a_second_crash_while_the_first_is_cleared_up(root, tmp_path):
         if repr(tree) in seen or not any(name.startswith(".nmt") for name in tree):
             continue
         seen.add(repr(tree))
-        folder = tmp_path / f"first-{len(seen)}"
+        folder = quick_disk / f"first-{len(seen)}"
         write_tree(folder, tree)
         with recorded(folder) as clearing:
             files.remove_leftovers(folder)
         expected = newest_state(folder)
-        found = found_after(clearing, newest_state, tmp_path / f"second-{len(seen)}")
+        found = found_after(clearing, newest_state, quick_disk / f"second-{len(seen)}")
         assert {each for _, each in found} == {expected}
         num_states += len(found)
     assert num_states >= 100
