@@ -320,7 +320,8 @@ def validate(tree: dict[str, Any], name: str) -> Config:
         return Config.model_validate(tree)
     except pydantic.ValidationError as error:
         problems = describe(error, Config)
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        num_problems = max(len(problems), error.error_count())  # of very many, not all have a line
+        count = f"{num_problems:,} problem{'s' if num_problems > 1 else ''}"
         raise ConfigError("\n  ".join([f"{name}: {count}", *problems])) from None
 
 

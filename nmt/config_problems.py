@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from nmt.errors import did_you_mean
 
 MAX_SHOWN_CHARACTERS = 80
+MAX_SHOWN_PROBLEMS = 20
 
 _RULES = {
     "bool_type": "must be true or false",
@@ -36,7 +37,7 @@ _RANGE_KINDS = ("greater_than", "greater_than_equal", "less_than", "less_than_eq
 
 
 def describe(error: pydantic.ValidationError, root: type[BaseModel]) -> list[str]:
-    r"""Returns every problem of a failed validation, a line each.
+    r"""Returns the problems of a failed validation, a line each; of very many the first, and a line for the others.
 
     Args:
         error: What `root.model_validate` raised.
@@ -52,7 +53,10 @@ def describe(error: pydantic.ValidationError, root: type[BaseModel]) -> list[str
         beam_size: must be >= 1. Received: 0
         beam_sise: unknown key. Did you mean `beam_size`?
     """
-    return [line for problem in error.errors() for line in _describe_one(problem, root).split("\n")]
+    problems = error.errors(include_url=False)
+    lines = [line for problem in problems[:MAX_SHOWN_PROBLEMS] for line in _describe_one(problem, root).split("\n")]
+    num_others = len(problems) - MAX_SHOWN_PROBLEMS
+    return [*lines, f"and {num_others:,} more"] if num_others > 0 else lines
 
 
 def bounds(field: FieldInfo) -> str:

@@ -41,6 +41,7 @@ sys.addaudithook(_refuse_network)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=None, help="seed of the random tests (default: drawn, and printed)")
+    parser.addoption("--soak", type=int, default=1, help="how many times as long the tests of reliability try")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,3 +77,10 @@ def seed(request: pytest.FixtureRequest) -> int:
 def rng(seed: int) -> np.random.Generator:
     """Returns a generator of the session's seed."""
     return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def soak(request: pytest.FixtureRequest) -> int:
+    """Returns how many times as long the tests of reliability are to try as they do by default."""
+    value: int = request.config.option.soak
+    return value

@@ -234,6 +234,13 @@ def test_both_problems_across_sections_are_reported_at_once(tmp_path: Path) -> N
     ]
 
 
+def test_of_very_many_problems_the_first_are_told(tmp_path: Path) -> None:
+    text = GOOD + "".join(f"k{number}: 1\n" for number in range(30_000))
+    first, *problems, last = message_of(tmp_path, text).splitlines()
+    assert (first, last) == ("c.yaml: 30,000 problems", "  and 29,980 more")
+    assert len(problems) == 20
+
+
 NOT_A_CONFIG = [
     ("", "a configuration is a mapping of sections. Received: null"),
     ("- a", "a configuration is a mapping of sections. Received: ['a']"),

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +43,8 @@ _HALF_PAIR = re.compile("[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])
 _SPECIAL_PIECES = {PAD_ID: PAD_PIECE, UNK_ID: UNK_PIECE, BOS_ID: BOS_PIECE, EOS_ID: EOS_PIECE}
 _CONTROL_IDS = (PAD_ID, BOS_ID, EOS_ID)
 _MODEL_FIELDS = {"piece": 1, "trainer": 2, "normalizer": 3}  # of the protocol buffer that a `.model` file is
+_REPLACEMENTS_TAG = 2 << 3 | 2  # of the normalizer: its `precompiled_charsmap`
+_MAX_REPLACEMENT_BYTES = 100  # what one character may become; the longest of NFKC has 33
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +88,10 @@ class Tokenizer:
         if not has_special or not processor.is_unknown(UNK_ID) or not all(map(processor.is_control, _CONTROL_IDS)):
             expected = ", ".join(f"{piece}={token_id}" for token_id, piece in _SPECIAL_PIECES.items())
             raise TokenizerError(f"{name}: a tokenizer of nmt has the pieces {expected}. Train one with this program.")
+        if not all(math.isfinite(processor.get_score(token_id)) for token_id in range(num_pieces)):
+            raise _damaged(name, "the score of a piece is no finite number")
+        if not _is_decoded_as(processor, UNK_ID, UNK_TEXT):  # it may be bytes that are no text
+            raise _damaged(name, f"the unknown piece must be decoded as {UNK_TEXT}")
         self._processor = processor
         self.model_bytes = model_bytes
         self.vocabulary_size = num_pieces
@@ -251,21 +258,47 @@ def _to_utf8(line: str) -> bytes:
 
 def _count_pieces(model_bytes: bytes, name: str) -> int:
     """Returns the number of pieces, after a walk over the outer fields: SentencePiece takes a file cut between two."""
-    fields: list[int] = []
-    position = 0
     try:
-        while position < len(model_bytes):
-            tag, position = _read_varint(model_bytes, position)
-            size, position = _read_varint(model_bytes, position)
-            position += size
-            fields.append(tag)
-    except IndexError:
-        position = -1
-    num_pieces = fields.count(_MODEL_FIELDS["piece"] << 3 | 2)
-    expected = [_MODEL_FIELDS["piece"]] * num_pieces + [_MODEL_FIELDS["trainer"], _MODEL_FIELDS["normalizer"]]
-    if position != len(model_bytes) or fields != [field << 3 | 2 for field in expected]:
-        raise _damaged(name, "it is truncated, or no SentencePiece model at all")
+        fields = list(_fields(model_bytes))
+        tags = [tag for tag, _ in fields]
+        num_pieces = tags.count(_MODEL_FIELDS["piece"] << 3 | 2)
+        expected = [_MODEL_FIELDS["piece"]] * num_pieces + [_MODEL_FIELDS["trainer"], _MODEL_FIELDS["normalizer"]]
+        if tags != [field << 3 | 2 for field in expected]:
+            raise ValueError
+        replacements = [inner for tag, inner in _fields(fields[-1][1]) if tag == _REPLACEMENTS_TAG]
+    except (IndexError, ValueError):
+        raise _damaged(name, "it is truncated, or no SentencePiece model at all") from None
+    for charsmap in replacements:
+        texts = charsmap[4 + int.from_bytes(charsmap[:4], "little") :]  # behind the tree that finds them
+        if charsmap and (texts[-1:] != b"\0" or max(map(len, texts.split(b"\0"))) > _MAX_REPLACEMENT_BYTES):
+            limit = f"at most {_MAX_REPLACEMENT_BYTES} bytes"
+            raise _damaged(name, f"its normalization must replace a character by {limit}")
     return num_pieces
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yields tag and content of the fields of a protocol buffer; a number has no content.
+
+    Raises:
+        IndexError: The message ends within a field.
+        ValueError: A field is of another kind than those of SentencePiece.
+    """
+    position = 0
+    while position < len(message):
+        tag, position = _read_varint(message, position)
+        size = 0
+        if tag & 7 == 2:
+            size, position = _read_varint(message, position)
+        elif tag & 7 == 5:
+            size = 4
+        elif tag & 7 == 0:
+            _, position = _read_varint(message, position)
+        else:
+            raise ValueError
+        if position + size > len(message):
+            raise IndexError
+        yield tag, message[position : position + size]
+        position += size
 
 
 def _read_varint(content: bytes, position: int) -> tuple[int, int]:
@@ -275,7 +308,16 @@ def _read_varint(content: bytes, position: int) -> tuple[int, int]:
         value |= (content[position] & 0x7F) << shift
         shift += 7
         position += 1
+        if shift > 63:  # or a long file of nothing else would take for ever
+            raise ValueError
     return value | content[position] << shift, position + 1
+
+
+def _is_decoded_as(processor: Any, token_id: int, text: str) -> bool:
+    try:
+        return bool(processor.decode([token_id]).strip() == text)
+    except UnicodeDecodeError:
+        return False
 
 
 def _damaged(name: str, problem: str) -> TokenizerError:
