@@ -96,7 +96,9 @@ def write_manifest(folder: Path, version: int, entries: Mapping[str, FileEntry],
         FileError: It can't be written.
     """
     content = {name: entry.model_dump() for name, entry in sorted(entries.items())}
-    files.write_bytes(folder / MANIFEST, to_json({"format_version": version, **fields, "files": content}))
+    manifest = to_json({"format_version": version, **fields, "files": content})
+    # Nothing vouches for the manifest but its own form: without a line break, a cut after any byte breaks it.
+    files.write_bytes(folder / MANIFEST, manifest.rstrip())
 
 
 def to_json(fields: Mapping[str, Any]) -> bytes:
