@@ -285,3 +285,7 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except DamagedTensorsError as error:
         raise ModelFileError(f"{path}: damaged: {error}. Copy or download the model again.") from None
+    except MemoryError:
+        raise ModelFileError(
+            f"{path}: its weights need more memory than there is. Load it on a machine that has more."
+        ) from None

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import io
 import logging
-import math
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -88,8 +87,6 @@ class Tokenizer:
         if not has_special or not processor.is_unknown(UNK_ID) or not all(map(processor.is_control, _CONTROL_IDS)):
             expected = ", ".join(f"{piece}={token_id}" for token_id, piece in _SPECIAL_PIECES.items())
             raise TokenizerError(f"{name}: a tokenizer of nmt has the pieces {expected}. Train one with this program.")
-        if not all(math.isfinite(processor.get_score(token_id)) for token_id in range(num_pieces)):
-            raise _damaged(name, "the score of a piece is no finite number")
         if not _is_decoded_as(processor, UNK_ID, UNK_TEXT):  # it may be bytes that are no text
             raise _damaged(name, f"the unknown piece must be decoded as {UNK_TEXT}")
         self._processor = processor
