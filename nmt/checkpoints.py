@@ -73,8 +73,8 @@ def save_checkpoint(
     Args:
         folder: The run's folder of checkpoints.
         update: Updates done, >= 0. A checkpoint of the same update is replaced; newer ones are left alone.
-        arrays: The whole state by name: numbers or booleans of any shape, finite. Each is asked for twice, one after
-            the other, so a mapping that fetches them when asked needs no memory for all.
+        arrays: The whole state by name: numbers or booleans of any shape, finite. One is asked for at a time, and three
+            times in all, so a mapping that fetches them when asked needs memory for one.
         progress: How far training is: finite plain values that JSON gives back as they are.
         keep: Newest checkpoints kept, this one included, >= 1. That an older one can't be removed is logged, no more.
 

@@ -2,7 +2,7 @@
 
     {"format_version": 1, "files": {"NAME": {"size": 12, "sha256": "..."}, ...}}
 
-What is written is hashed on its way to the disk, so reading the folder back finds what the disk has made of it. Every
+What is written is hashed on its way to the system, so reading the folder back finds what went wrong behind it. Every
 byte of the folder is accounted for: no file may be missing, and none be there that is not named. Models and checkpoints
 are such folders; this module knows nothing of what is in them.
 """

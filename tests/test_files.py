@@ -293,6 +293,20 @@ def test_make_and_remove_folder(tmp_path):
         files.remove_folder(tmp_path / "a")
 
 
+def test_rename(tmp_path):
+    write_folder(tmp_path / "out")
+    files.rename(tmp_path / "out", tmp_path / "aside")
+    assert tree(tmp_path) == {name.replace("out", "aside"): content for name, content in NEW_FOLDER.items()}
+    write_folder(tmp_path / "out")
+    before = tree(tmp_path)
+    with pytest.raises(FileError) as caught:
+        files.rename(tmp_path / "out", tmp_path / "aside")
+    assert str(caught.value) == (
+        f"{tmp_path}/out: can't rename to aside: File exists. Choose another path, or move what is there."
+    )
+    assert tree(tmp_path) == before
+
+
 def test_a_folder_that_can_t_be_removed_is_untouched(tmp_path):
     write_folder(tmp_path / "out")
     _, caught = attempt(

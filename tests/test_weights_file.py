@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.errors import FileError, ModelFileError
-from nmt.weights_file import listed, read_weights
+from nmt.weights_file import DamagedTensorsError, is_finite, listed, read_arrays, read_weights, tensor_parts
 
 SHAPES = {"a/bias": (3,), "a/kernel": (2, 3)}
 WEIGHTS = {"a/bias": np.arange(3, dtype=np.float32), "a/kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}
@@ -190,6 +190,109 @@ def test_no_change_of_the_header_escapes(tmp_path_factory, data):
         assert {name: array.tobytes() for name, array in loaded.items()} == {
             name: array.tobytes() for name, array in expected.items()
         }
+
+
+def some_arrays(rng: np.random.Generator, num_arrays: int) -> dict[str, np.ndarray]:
+    """Arrays of every dtype and many shapes, in any memory order, under names of any characters."""
+    arrays = {}
+    for number in range(num_arrays):
+        dtype = ALL_DTYPES[rng.integers(len(ALL_DTYPES))]
+        array = rng.integers(0, 100, size=rng.integers(0, 4, size=rng.integers(0, 4))).astype(dtype)
+        if rng.integers(2):
+            array = np.asfortranarray(array) if array.ndim else array.astype(array.dtype.newbyteorder(">"))
+        arrays[f"layer/{NAME_PARTS[rng.integers(len(NAME_PARTS))]}/{number}"] = array
+    return arrays
+
+
+NAME_PARTS = ["a", "é", "\n", "\u2028", "\x7f", '"']
+ALL_DTYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"]
+
+
+def test_what_is_written_is_byte_for_byte_what_the_package_writes(rng):
+    for num_arrays in range(30):
+        arrays = some_arrays(rng, num_arrays)
+        native = {name: np.array(array, array.dtype.newbyteorder("="), order="C") for name, array in arrays.items()}
+        assert b"".join(map(bytes, tensor_parts(arrays))) == safetensors.numpy.save(native)
+
+
+def test_arrays_come_back_with_their_dtypes_and_shapes(tmp_path, rng):
+    for num_arrays in range(30):
+        arrays = some_arrays(rng, num_arrays)
+        (tmp_path / "file").write_bytes(b"".join(map(bytes, tensor_parts(arrays))))
+        loaded = read_arrays(tmp_path / "file")
+        assert loaded.keys() == arrays.keys()
+        for name, array in arrays.items():
+            assert loaded[name].dtype.name == array.dtype.name
+            assert loaded[name].shape == array.shape
+            np.testing.assert_array_equal(loaded[name], array)
+
+
+def test_only_one_array_is_asked_for_at_a_time():
+    held = []
+
+    class Lazy(dict[str, int]):
+        def __getitem__(self, name: str) -> np.ndarray:
+            held.append(name)
+            return np.zeros(super().__getitem__(name), np.float32)
+
+        def items(self) -> Any:
+            return ((name, self[name]) for name in self)
+
+    parts = tensor_parts(Lazy(a=1, b=2, c=3))
+    assert len(next(parts)) > 8
+    held.clear()
+    assert len(next(parts)) == 4
+    assert held == ["a"]
+    assert len(next(parts)) == 8
+    assert held == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "problem"),
+    [
+        ({"a": np.zeros(2, np.complex64)}, "`a` must have one of the dtypes uint64, .*, bool. Received: complex64"),
+        ({"b": np.array(["x"])}, "`b` must have one of the dtypes .* Received: <U1"),
+        ({"n" * 999_950: np.zeros(1)}, "the names of the arrays take more than 1,000,000 bytes: 1,000,0"),
+    ],
+)
+def test_what_the_format_can_t_hold_is_not_written(arrays, problem):
+    with pytest.raises(ValueError, match=problem):
+        list(tensor_parts(arrays))
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        ({"dtype": "X9", "shape": [3], "data_offsets": [0, 36]}, "tensor `a` must have a known dtype. Received: 'X9'"),
+        ({"dtype": [], "shape": [3], "data_offsets": [0, 36]}, "tensor `a` must have a known dtype. Received: []"),
+        ({"dtype": "F64", "shape": [9], "data_offsets": [0, 36]}, "tensor `a` must take the bytes of its shape"),
+        ({"dtype": "F32", "shape": [8], "data_offsets": [0, 32]}, "the tensors must take 32 bytes. Received: 36"),
+    ],
+)
+def test_arrays_of_a_broken_file(tmp_path, entry, problem):
+    with pytest.raises(DamagedTensorsError) as caught:
+        read_arrays(write(tmp_path / "file", {"a": entry}))
+    assert str(caught.value).startswith(problem)
+
+
+@pytest.mark.parametrize("shape", [[0, 2**62, 2**62], [0, 2**70], [0] * 100])
+def test_an_impossible_shape_without_elements(tmp_path, shape):
+    path = write(tmp_path / "file", {"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}, b"")
+    with pytest.raises(DamagedTensorsError, match="tensor `a` must have a shape that is possible"):
+        read_arrays(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_is_finite_looks_everywhere(value, dtype):
+    array = np.ones((3, 500_000), dtype)  # several blocks
+    assert is_finite(array)
+    assert is_finite(array.T)
+    for place in [(0, 0), (1, 499_999), (2, 499_999)]:
+        array[place] = value
+        assert not is_finite(array)
+        assert not is_finite(array.T)
+        array[place] = 1
 
 
 def test_listed_is_short_and_inert():
