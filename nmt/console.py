@@ -38,16 +38,33 @@ class _ScreenHandler(logging.Handler):
 
 
 class _FileHandler(logging.Handler):
-    """Appends whole lines with time and level to a file. A line that can't be written is an error of the command."""
+    """Appends whole lines with time and level to a file.
+
+    Lines that can't be written, as on a full disk, are no reason to end what is logged: the first is told on the
+    screen, and how many there were stands in the file once it can be written again.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
+        self._num_lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
-        for line in self.format(record).split("\n"):
-            files.append_line(self._path, printable(f"{moment} {record.levelname} {line}".rstrip()))
+        lines = [f"{record.levelname} {line}" for line in self.format(record).split("\n")]
+        try:
+            if self._num_lost:
+                self._append(f"{moment} WARNING {self._num_lost:,} lines could not be written here")
+                self._num_lost = 0
+            for line in lines:
+                self._append(f"{moment} {line}")
+        except FileError as error:
+            if not self._num_lost:
+                show(str(error), "warning")
+            self._num_lost += len(lines)
+
+    def _append(self, line: str) -> None:
+        files.append_line(self._path, printable(line.rstrip()))
 
 
 @contextlib.contextmanager
@@ -66,11 +83,7 @@ def log_to_screen(level: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def log_to_file(path: Path) -> Iterator[None]:
-    """Appends all messages that are shown within the block to a file too.
-
-    Raises:
-        FileError: From the call that logs: the line can't be written.
-    """
+    """Appends all messages that are shown within the block to a file too."""
     handler, root = _FileHandler(path), logging.getLogger()
     root.addHandler(handler)
     try:

@@ -180,7 +180,19 @@ class RunDirectory:
         finally:
             os.close(descriptor)
 
-    def _take(self, descriptor: int) -> None:
+    def check_unused(self) -> None:
+        """Refuses a folder that another process writes to. It touches nothing, and promises nothing for later.
+
+        Raises:
+            RunDirectoryError: Another process holds the lock. The message names it.
+            FileError: The lock file can't be opened.
+        """
+        if not self._lock_path.exists():
+            return
+        with files.open_regular(self._lock_path) as file:
+            self._flock(file.fileno())
+
+    def _flock(self, descriptor: int) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -191,6 +203,9 @@ class RunDirectory:
             raise FileError(
                 f"{self._lock_path}: can't lock: {error.strerror}. Use a folder on a file system with locks."
             ) from error
+
+    def _take(self, descriptor: int) -> None:
+        self._flock(descriptor)
         if not self._lock_path.exists() or not os.path.samestat(os.fstat(descriptor), self._lock_path.stat()):
             raise RunDirectoryError(f"{self.path}: replaced by another process at this moment. Try again.")
         since = time.strftime("%Y-%m-%d %H:%M:%S%z")

@@ -51,11 +51,12 @@ def check(
         InputError: It is to be resumed and deleted, or `allow_changed` has a name that stands for nothing, or is given
             for a new run.
         RunDirectoryError: There is no run to go on with, or something is there that is not to be deleted, or the run
-            was made with other versions.
+            was made with other versions, or another process writes to it.
         ConfigError: Its configuration is another one; the message names the keys, with both values.
     """
     if resume and replace:
         raise InputError("--resume goes on with a run, --replace deletes it. Received: both. Choose one.")
+    RunDirectory(path).check_unused()
     if not resume:
         if allow_changed:
             raise InputError(

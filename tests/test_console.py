@@ -59,9 +59,18 @@ def test_a_closed_standard_stream_is_no_crash(monkeypatch: pytest.MonkeyPatch) -
         console.write_result("nobody reads this")
 
 
-def test_a_log_that_cannot_be_written_stops_the_command(tmp_path: Path) -> None:
-    with console.log_to_file(tmp_path / "nowhere" / "log"), pytest.raises(FileError, match="nowhere"):
+def test_a_log_that_cannot_be_written_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is logged goes on: training must not end with the disk. What was lost is counted when there is room."""
+    folder = tmp_path / "nowhere"
+    with console.log_to_file(folder / "log"):
         logger.warning("lost")
+        logger.warning("lost\ntoo")
+        assert capsys.readouterr().err.count("nowhere") == 1
+        folder.mkdir()
+        logger.warning("kept")
+        logger.warning("kept too")
+    lines = [line.split(" ", 2)[2] for line in (folder / "log").read_text().splitlines()]
+    assert lines == ["WARNING 3 lines could not be written here", "WARNING kept", "WARNING kept too"]
 
 
 def run(code: str, *, stdout: int) -> subprocess.CompletedProcess[str]:

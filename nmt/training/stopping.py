@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a request to save and leave, instead of an end in the midst of an update.
+"""SIGINT, SIGTERM and SIGHUP as a request to save and leave, instead of an end in the midst of an update.
 
 This module knows nothing of what is saved.
 """
@@ -14,14 +14,14 @@ from types import FrameType
 
 logger = logging.getLogger(__name__)
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
     """Raised where a request to stop has been met.
 
     Attributes:
-        exit_status: That of a process which the signal ends: 130 after SIGINT, 143 after SIGTERM.
+        exit_status: That of a process which the signal ends: 130 after SIGINT, 143 after SIGTERM, 129 after SIGHUP.
     """
 
     def __init__(self, number: int) -> None:
@@ -51,7 +51,9 @@ class StopRequest:
     def __enter__(self) -> StopRequest:
         # Elsewhere than in the main thread Python sets no handlers: such a program stops its threads in its own way.
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+            # What is ignored, as SIGHUP under `nohup`, stays so.
+            heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._handlers = {number: signal.signal(number, self._handle) for number in heeded}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,0 +1,119 @@
+"""A run that is stopped again and again is, bit for bit, the run that was never stopped; on each backend.
+
+Each stop is a signal while an update or a validation is made, and each part of the run builds everything anew. What
+Keras numbers by process, and what a new process does not remember, is held by `test_kills.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+from nmt.run_dir import RunDirectory
+from nmt.training import run as run_module
+from nmt.training.stopping import Stopped
+from nmt.training.update import Updater
+from tests.training import tiny_run
+
+EVERYTHING = {
+    "batching": {"size": 6, "batches_per_update": 2},  # 7 batches: 4 updates an epoch, the last of one batch
+    "model.dropout_rate": 0.2,
+    "model.recurrent_dropout_rate": 0.1,
+    "training.ema_decay": 0.9,
+    "training.schedule": {"type": "plateau", "warmup_updates": 2, "patience": 1},
+    "training.early_stopping_patience": 10,
+    "training.max_epochs": 3,
+    "training.metric": "loss",
+}
+NUM_EPOCHS, UPDATES_PER_EPOCH = 3, 4
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpora")
+    tiny_run.write_corpora(folder)
+    return tiny_run.with_changes(tiny_run.tiny_tree(folder), EVERYTHING)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compile_once(tmp_path_factory):
+    """Lets JAX find what it has compiled for the part of the run before: it would take most of the test's time."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    options = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in options}
+    for name, value in options.items():
+        jax.config.update(name, value)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+@pytest.fixture(scope="module")
+def straight(tree, tmp_path_factory):
+    return tiny_run.run(tree, tmp_path_factory.mktemp("straight") / "run")
+
+
+def signal_at(monkeypatch, *, update=None, validation=None):
+    """Has a signal sent while an update, or a validation, counted from 1 in this part of the run, is made."""
+    counts = {"update": 0, "validation": 0}
+
+    def counting(name, function, at):
+        def call(*args, **options):
+            counts[name] += 1
+            if counts[name] == at:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return function(*args, **options)
+
+        return call
+
+    monkeypatch.setattr(Updater, "__call__", counting("update", Updater.__call__, update))
+    monkeypatch.setattr(run_module, "validate", counting("validation", run_module.validate, validation))
+
+
+def test_stopped_five_times(tree, straight, tmp_path):
+    """After the first update, inside an epoch, before a validation, in a validation, in the last epoch."""
+    stops = [{"update": 1}, {"update": 1}, {"update": 2}, {"validation": 2}, {"update": 2}]
+    reached = []
+    for number, stop in enumerate(stops):
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            signal_at(monkeypatch, **stop)
+            with pytest.raises(Stopped):
+                tiny_run.run(tree, tmp_path / "run", resume=number > 0)
+        progress = tiny_run.progress(RunDirectory(tmp_path / "run"))
+        reached.append((progress["epoch"], progress["updates"]))
+    assert reached == [(0, 1), (0, 2), (0, 4), (1, 8), (2, 10)]
+    resumed = tiny_run.run(tree, tmp_path / "run", resume=True)
+    tiny_run.assert_same_run(resumed, straight)
+    assert tiny_run.progress(resumed)["updates"] == NUM_EPOCHS * UPDATES_PER_EPOCH
+
+
+def test_the_test_can_fail(tree, straight, tmp_path):
+    """Another seed is another run: what is compared is not the same by itself."""
+    other = tiny_run.run(tiny_run.with_changes(tree, {"seed": 2}), tmp_path / "run")
+    with pytest.raises(AssertionError):
+        tiny_run.assert_same_run(other, straight)
+
+
+def test_the_same_seed_is_the_same_run(tree, straight, tmp_path):
+    tiny_run.assert_same_run(tiny_run.run(tree, tmp_path / "run"), straight)
+
+
+def test_everything_is_in_the_checkpoint(straight):
+    """Weights, both moments, averages, the rate's scale, counts and seeds; each finite."""
+    arrays = tiny_run.weights(tiny_run.last_checkpoint(straight))
+    names = " ".join(arrays)
+    for part in ("momentum", "velocity", "average", "rate_scale", "iteration", "seed_generator_state"):
+        assert part in names
+    assert all(np.isfinite(array).all() for array in arrays.values())
