@@ -1,22 +1,20 @@
-"""The speed and memory of training, through the batches, loss, optimizer, callbacks and `fit` of `nmt train`.
+"""The speed and memory of training, through the batches, updates, counts and display of `nmt train`.
 
-A repeat is an epoch through `fit`, then the bare update on the same batches, already made, then the machine's limit:
-what is compared is measured within seconds of each other. The first epoch, in which functions are compiled and memory
-is taken, is reported apart.
+A repeat is an epoch as `nmt train` goes through it, then the bare updates on the same batches, already made, then the
+machine's limit: what is compared is measured within seconds of each other. The first epoch, in which functions are
+compiled and memory is taken, is reported apart.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import math
 import os
-import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from benchmarks import flops, limit, memory, workload
 from benchmarks.spread import Spread
@@ -24,15 +22,13 @@ from benchmarks.workload import Material
 from nmt import startup
 from nmt.config import Config
 
-_Update = Callable[[Any, Any], Any]
-
 
 @dataclass(frozen=True)
 class _Epoch:
     """One epoch as it was measured."""
 
-    fit: float
-    """Seconds of its updates in `fit`."""
+    updates: float
+    """Seconds of its updates, with all that `nmt train` does for them."""
     peak: float
     """The machine's limit just after it."""
     making_batches: float = math.nan
@@ -78,117 +74,155 @@ def measure(config: Config, material: Material, num_repeats: int, *, with_bare_u
     config = with_precision(config, choose_precision(config.training.precision))
     memory_before = memory.peak_gb()
     dataset = workload.dataset_of(config, material.corpus)
-    objective = workload.objective_of(config, material)
-    num_updates = len(dataset)
-    num_tokens = sum(dataset.num_target_tokens(batch) for batch in range(num_updates))
-    num_padded = sum(dataset.num_padded_tokens(batch) for batch in range(num_updates))
+    model = workload.model_of(config, material)
+    updater = workload.updater_of(config, model)
+    per_update = config.batching.batches_per_update
+    num_tokens, num_padded = _target_tokens(dataset)
     start = time.perf_counter()
-    fit(objective, dataset, 0)
+    epoch(updater, dataset, 0, per_update)
     warm_up_seconds = time.perf_counter() - start
-    update = _bare_update(objective)
     dtype = limit.dtype_of(config.training.precision)
     epochs: list[_Epoch] = []
     peak_memory = 0.0
     for number in range(1, num_repeats + 1):
-        fit_seconds = num_tokens / fit(objective, dataset, number)
+        seconds = num_tokens / epoch(updater, dataset, number, per_update)
         peak_memory = peak_memory or memory.peak_gb()  # before the bare updates keep all batches at once
-        parts = _parts(update, objective, dataset) if with_bare_updates else ()
-        epochs.append(_Epoch(fit_seconds, limit.matrix_product_peak(dtype).median, *parts))
+        parts = _parts(updater, dataset, per_update) if with_bare_updates else ()
+        epochs.append(_Epoch(seconds, limit.matrix_product_peak(dtype).median, *parts))
     lengths = (material.corpus.source_lengths + 1).tolist(), (material.corpus.target_lengths + 1).tolist()
     work = flops.training_work(config.model, material.target_vocabulary_size, zip(*lengths, strict=True))
     result: dict[str, Any] = {
         "backend": library_name(),
         "precision": config.training.precision,
-        "num_parameters": objective.model.count_params(),
+        "num_parameters": model.count_params(),
         "vocabulary_size": material.target_vocabulary_size,
         "num_pairs": len(material.corpus),
-        "num_updates": num_updates,
+        "num_updates": -(-len(dataset) // per_update),
         "num_target_tokens": num_tokens,
         "num_padded_target_tokens": num_padded,
         "warm_up_seconds": warm_up_seconds,
-        "target_tokens_per_second": Spread.of(num_tokens / each.fit for each in epochs),
-        "padded_target_tokens_per_second": Spread.of(num_padded / each.fit for each in epochs),
+        "target_tokens_per_second": Spread.of(num_tokens / each.updates for each in epochs),
+        "padded_target_tokens_per_second": Spread.of(num_padded / each.updates for each in epochs),
         "memory_before_gb": memory_before,
         "peak_memory_gb": peak_memory,
         "matrix_product_operations": work.matrix_products,
         "attention_tanh_evaluations": work.attention_tanh,
-        "operations_per_second": Spread.of(work.matrix_products / each.fit for each in epochs),
+        "operations_per_second": Spread.of(work.matrix_products / each.updates for each in epochs),
         "limit_operations_per_second": Spread.of(each.peak for each in epochs),
-        "share_of_limit": Spread.of(work.matrix_products / each.fit / each.peak for each in epochs),
+        "share_of_limit": Spread.of(work.matrix_products / each.updates / each.peak for each in epochs),
     }
     if with_bare_updates:
         result |= {
-            "share_outside_model": Spread.of(1 - each.bare_updates / each.fit for each in epochs),
-            "share_making_batches": Spread.of(each.making_batches / each.fit for each in epochs),
+            "share_outside_model": Spread.of(1 - each.bare_updates / each.updates for each in epochs),
+            "share_making_batches": Spread.of(each.making_batches / each.updates for each in epochs),
             "bare_target_tokens_per_second": Spread.of(num_tokens / each.bare_updates for each in epochs),
             "bare_share_of_limit": Spread.of(work.matrix_products / each.bare_updates / each.peak for each in epochs),
         }
     return result
 
 
-def fit(objective: Any, dataset: Any, epoch: int, max_updates: int | None = None) -> float:
-    """Trains for one epoch with the callbacks of `nmt train`.
+def epoch(
+    updater: Any, dataset: Any, number: int, batches_per_update: int = 1, max_updates: int | None = None
+) -> float:
+    """Trains for one epoch: `nmt.training.run.Run` without validations and checkpoints.
 
     Args:
-        objective: What is trained.
-        dataset: Its batches.
-        epoch: Which epoch, from 0.
+        updater: Makes the updates.
+        dataset: The batches.
+        number: Which epoch, from 0.
+        batches_per_update: Batches whose gradients make one update.
         max_updates: Most updates, or None for the whole epoch.
 
     Returns:
         Real target tokens a second of training time, as `nmt train` counts them.
     """
-    import keras
     from rich.console import Console
 
-    from nmt.training.callbacks import Clock, Display
-    from nmt.training.checkpoint import Progress
+    from nmt.training.backend import seed_dropout
+    from nmt.training.display import Display
+    from nmt.training.limits import Limits
+    from nmt.training.progress import Progress
 
-    clock = Clock(Progress(epoch=epoch), dataset, max_updates, None)
-    with contextlib.ExitStack() as stack:
-        nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
-        callbacks = [clock, Display(clock, epoch + 1, Console(file=nowhere))]
-        if all(importlib.util.find_spec(name) for name in ("tensorboard", "tensorflow")):
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-            callbacks.append(keras.callbacks.TensorBoard(folder, write_graph=False))
-        objective.fit(dataset, initial_epoch=epoch, epochs=epoch + 1, shuffle=False, verbose=0, callbacks=callbacks)
-    return clock.tokens_per_second
+    dataset.epoch = number
+    progress = Progress(epoch=number)
+    limits = Limits(
+        max_epochs=number + 1,
+        max_updates=max_updates,
+        max_minutes=None,
+        patience=None,
+        updates_per_epoch=-(-len(dataset) // batches_per_update),
+    )
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        display = Display(number + 1, len(dataset), Console(file=nowhere))
+        display.begin_epoch(progress)
+        while progress.batch < len(dataset) and not limits.is_reached(progress):
+            start = time.monotonic()
+            end = min(progress.batch + batches_per_update, len(dataset))
+            batches = [dataset[index] for index in range(progress.batch, end)]
+            seed_dropout(dataset.seed, number, progress.batch)
+            outcome = updater(batches)
+            progress.batch = end
+            progress.updates += 1
+            progress.loss_sum += outcome.loss
+            progress.nll_sum += outcome.nll
+            progress.num_tokens += outcome.num_tokens
+            progress.gradient_norm = outcome.gradient_norm
+            progress.epoch_seconds += time.monotonic() - start
+            if display.is_due():
+                display.show(progress, float(updater.optimizer.learning_rate), limits.seconds_left(progress))
+        display.close()
+    return progress.tokens_per_second
 
 
-def _parts(update: _Update, objective: Any, dataset: Any) -> tuple[float, float]:
+def _target_tokens(dataset: Any) -> tuple[int, int]:
+    """Returns the target tokens of an epoch, without and with padding."""
+    from nmt.text.special import PAD_ID
+
+    sizes = [(np.count_nonzero(batch.labels != PAD_ID), batch.labels.size) for batch in dataset]
+    num_tokens, num_padded = (int(sum(column)) for column in zip(*sizes, strict=True))
+    return num_tokens, num_padded
+
+
+def _parts(updater: Any, dataset: Any, batches_per_update: int) -> tuple[float, float]:
     """Returns the seconds of making an epoch's batches, and of the bare updates on them."""
-    from keras import ops, tree
-
     from nmt.backend import library_name
 
     start = time.perf_counter()
-    batches = [dataset[number] for number in range(len(dataset))]
+    batches = list(dataset)
     making_batches = time.perf_counter() - start
-    batches = [tree.map_structure(ops.convert_to_tensor, batch) for batch in batches]
-    for batch in batches if library_name() == "jax" else batches[:1]:  # JAX compiles anew for every shape
-        update(*batch)
-    _wait_for(objective)
+    updates = [
+        _ready(batches[first : first + batches_per_update]) for first in range(0, len(batches), batches_per_update)
+    ]
+    for update in updates if library_name() == "jax" else updates[:1]:  # JAX compiles anew for every shape
+        _update_barely(updater, update)
+    _wait_for(updater)
     start = time.perf_counter()
-    for batch in batches:
-        update(*batch)
-    _wait_for(objective)
+    for update in updates:
+        _update_barely(updater, update)
+    _wait_for(updater)
     return making_batches, time.perf_counter() - start
 
 
-def _bare_update(objective: Any) -> _Update:
-    """Returns an optimizer update as a function of a batch, without `fit`, callbacks or a pipeline of data."""
-    from nmt.backend import library_name
+def _ready(batches: list[Any]) -> list[tuple[Any, ...]]:
+    """Returns the arguments of an update's gradients as tensors."""
+    from keras import ops
 
-    if library_name() != "tensorflow":
-        return lambda inputs, labels: objective.train_on_batch(inputs, labels)
-    # Of `train_on_batch` each call on TensorFlow makes a pipeline, and each new shape a new program.
-    import tensorflow as tf
+    from nmt.text.special import PAD_ID
 
-    ids = tf.TensorSpec((None, None), tf.int32)
-    compiled = tf.function(objective.train_step, input_signature=[({"source_ids": ids, "target_ids": ids}, ids)])
-    return lambda inputs, labels: compiled((inputs, labels))
+    num_tokens = sum(int(np.count_nonzero(batch.labels != PAD_ID)) for batch in batches)
+    tensors = [[batch.source_ids, batch.target_ids, batch.labels, np.float32(num_tokens)] for batch in batches]
+    return [tuple(map(ops.convert_to_tensor, arrays)) for arrays in tensors]
 
 
-def _wait_for(objective: Any) -> None:
+def _update_barely(updater: Any, update: list[tuple[Any, ...]]) -> None:
+    """Computes the gradients and applies them, without making, counting, checking or waiting for anything."""
+    total: list[Any] = []
+    for arguments in update:
+        gradients, sums = updater._share(*arguments)
+        total = [old + new for old, new in zip(total, gradients, strict=True)] if total else gradients
+    updater._apply(total, sums.loss)
+
+
+def _wait_for(updater: Any) -> None:
     """Returns when the updates that have been asked for are done: some devices work behind the program's back."""
-    float(objective.optimizer.iterations)
+    float(updater.optimizer.iterations)

@@ -107,6 +107,7 @@ def generate(num_pairs: int, lengths: tuple[int, int], vocabulary_size: int, see
         source_offsets=source_offsets,
         target_ids=ids(int(target_offsets[-1])),
         target_offsets=target_offsets,
+        numbers=np.arange(1, num_pairs + 1, dtype=np.uint32),
     )
     return Material(corpus, vocabulary_size, vocabulary_size)
 
@@ -122,21 +123,22 @@ def dataset_of(config: Config, corpus: Any) -> Any:
     )
 
 
-def objective_of(config: Config, material: Material) -> Any:
-    """Returns a new model with its loss and optimizer, compiled as `nmt train` does."""
+def model_of(config: Config, material: Material) -> Any:
+    """Returns a new model."""
     import keras
 
-    from nmt.backend import library_name
     from nmt.loading import build_model
-    from nmt.training.objective import Objective
-    from nmt.training.preparation import configured_optimizer
 
     keras.utils.set_random_seed(config.seed)
-    training = config.training
     sizes = material.source_vocabulary_size, material.target_vocabulary_size
-    model = build_model(config.model, *sizes, dtype=training.precision)
-    optimizer = configured_optimizer(training)
-    objective = Objective(model, training.label_smoothing)
-    optimizer.build(objective.trainable_variables)
-    objective.compile(optimizer=optimizer, jit_compile=library_name() == "jax")
-    return objective
+    return build_model(config.model, *sizes, dtype=config.training.precision)
+
+
+def updater_of(config: Config, model: Any) -> Any:
+    """Returns what makes the updates of a model, as `nmt train` makes them."""
+    from nmt.training.objective import Objective
+    from nmt.training.preparation import configured_optimizer
+    from nmt.training.update import Updater
+
+    training = config.training
+    return Updater(Objective(model, training.label_smoothing), configured_optimizer(training), training.clip_norm)

@@ -45,7 +45,8 @@ def test_training_of_a_tiny_model(tmp_path: Path, capsys: pytest.CaptureFixture[
     for name in ("source", "target"):  # of few pieces: what is not compiled is slow
         (tmp_path / name).write_text("".join(f"{letter}{letter}\n" for letter in "abcdef"), encoding="utf-8")
     text = ("--train-source", str(tmp_path / "source"), "--train-target", str(tmp_path / "target"), "--num-pairs=4")
-    assert run("train", *TINY, *text, "--repeats=2", "--json", str(tmp_path / "train.json")) == 0
+    batches = ("--set=batching.size=2", "--set=batching.batches_per_update=2")
+    assert run("train", *TINY, *batches, *text, "--repeats=2", "--json", str(tmp_path / "train.json")) == 0
     found = json.loads((tmp_path / "train.json").read_text(encoding="utf-8"))
     results = found["results"]
     assert found["benchmark"] == "train"
@@ -100,8 +101,8 @@ def test_growth_with_the_corpus(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert run("growth", "--axis=corpus", "--max-pairs=90", "--json=-") == 0
     [point] = json.loads(capsys.readouterr().out)["results"]["axes"]["corpus"]
     assert point["num_blocks"] == 3
-    # Two bytes a piece, and two offsets of eight bytes a pair.
-    assert 2 * 2 * 2 + 2 * 8 <= point["bytes_per_pair"] <= 2 * 2 * 4 + 2 * 8 + 1
+    # Two bytes a piece; two offsets of eight bytes and a number of four a pair.
+    assert 2 * 2 * 2 + 2 * 8 + 4 <= point["bytes_per_pair"] <= 2 * 2 * 4 + 2 * 8 + 4 + 1
     assert point["num_target_tokens"] <= 90 * 5
     assert point["planning_seconds"] > 0
 

@@ -20,6 +20,7 @@ def test_generated_pairs_are_a_corpus(monkeypatch: pytest.MonkeyPatch, chunk: in
         assert lengths.sum() == len(ids)
         assert EOS_ID < ids.min() < ids.max() < 300
     assert not np.array_equal(corpus.source_lengths, corpus.target_lengths)
+    assert corpus.numbers.tolist() == list(range(1, 51))
 
 
 def test_generated_pairs_repeat() -> None:
