@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -59,17 +58,20 @@ def test_create_makes_all_in_one_step(tmp_path):
 
 def test_paths_are_those_documented(tmp_path):
     run = RunDirectory(tmp_path)
-    names = {name: value.name for name, value in vars(run).items() if not name.startswith("_")}
+    paths = {name: getattr(value, "path", value) for name, value in vars(run).items() if not name.startswith("_")}
+    names = {name: path.name for name, path in paths.items()}
     assert names == {
         "path": tmp_path.name,
         "config_path": "config.yaml",
         "versions_path": "versions.json",
-        "metrics_path": "metrics.jsonl",
+        "metrics": "metrics.jsonl",
+        "skipped": "skipped.jsonl",
         "log_path": "train.log",
         "tokenizer": "tokenizer",
         "checkpoints": "checkpoints",
         "best": "best",
         "tensorboard": "tensorboard",
+        "test_report": "report.json",
     }
 
 
@@ -101,10 +103,10 @@ def test_an_existing_run_says_how_to_resume_or_replace(tmp_path):
 def test_replace_makes_a_fresh_run(tmp_path):
     run = create(tmp_path / "run")
     (run.checkpoints / "old").write_text("old")
-    run.append_metrics({"epoch": 1})
+    run.metrics.append({"epoch": 1})
     new = RunDirectory.create(run.path, config_yaml="seed: 2\n", versions=VERSIONS, replace=True)
     assert new.config_path.read_text() == "seed: 2\n"
-    assert new.read_metrics() == []
+    assert new.metrics.read() == []
     assert list(new.checkpoints.iterdir()) == []
     assert names_in(tmp_path) == ["run"]
     with new.lock():
@@ -155,46 +157,21 @@ def test_damaged_versions_are_named(tmp_path, content):
     )
 
 
-def test_metrics_round_trip(tmp_path):
+def test_records_lie_in_files_of_their_own(tmp_path):
     run = create(tmp_path / "run")
-    assert run.read_metrics() == []
-    entries = [{"update": 1, "loss": 0.1 + 0.2, "note": "é\u2028x"}, {"update": 2, "loss": math.inf, "rate": math.nan}]
-    for entry in entries:
-        run.append_metrics(entry)
-    expected = [entries[0], {"update": 2, "loss": None, "rate": None}]
-    assert run.read_metrics() == expected
-    lines = run.metrics_path.read_bytes().decode().split("\n")
-    assert [json.loads(line) for line in lines[:-1]] == expected
-    assert lines[-1] == ""
+    run.metrics.append({"epoch": 1})
+    run.skipped.append({"pairs": [4]})
+    assert (run.path / "metrics.jsonl").read_text() == '{"epoch": 1}\n'
+    assert (run.path / "skipped.jsonl").read_text() == '{"pairs": [4]}\n'
 
 
-def test_write_metrics_goes_back(tmp_path):
+def test_settings_can_be_replaced(tmp_path):
     run = create(tmp_path / "run")
-    for update in range(5):
-        run.append_metrics({"update": update})
-    run.write_metrics(run.read_metrics()[:2])
-    run.append_metrics({"update": 9})
-    assert run.read_metrics() == [{"update": 0}, {"update": 1}, {"update": 9}]
-
-
-def test_an_unfinished_metrics_line_is_left_out_and_said(tmp_path, caplog):
-    run = create(tmp_path / "run")
-    run.metrics_path.write_bytes(b'{"update": 1}\n{"upd')
-    assert run.read_metrics() == [{"update": 1}]
-    assert f"{run.metrics_path}: left out an unfinished last line." in caplog.text
-    run.append_metrics({"update": 2})
-    assert run.read_metrics() == [{"update": 1}, {"update": 2}]
-
-
-@pytest.mark.parametrize("line", [b"", b"{", b"[1]", b"\xff", b'{"a": 1} {"b": 2}'])
-def test_a_damaged_metrics_line_is_named(tmp_path, line):
-    run = create(tmp_path / "run")
-    run.metrics_path.write_bytes(b'{"update": 1}\n' + line + b'\n{"update": 3}\n')
-    with pytest.raises(RunDirectoryError) as caught:
-        run.read_metrics()
-    assert str(caught.value) == (
-        f"{run.metrics_path}: line 2 is damaged: it must be a JSON object. Restore or remove it."
-    )
+    run.metrics.append({"epoch": 1})
+    run.write_settings(config_yaml="seed: 3\n", versions={"nmt": "9", "ö": "1"})
+    assert run.config_path.read_text() == "seed: 3\n"
+    assert run.versions() == {"nmt": "9", "ö": "1"}
+    assert run.metrics.read() == [{"epoch": 1}]
 
 
 def test_a_second_process_names_the_holder_and_touches_nothing(tmp_path):
@@ -288,6 +265,7 @@ def test_library_versions_agree_with_the_libraries():
     assert versions["safetensors"] == safetensors.__version__
     assert versions["python"] == ".".join(map(str, sys.version_info[:3]))
     assert {"nmt", "keras", "tensorflow", "sentencepiece", "sacrebleu", "platform"} <= versions.keys()
+    assert 1 <= int(versions["cores"]) <= os.cpu_count()
 
 
 def test_importing_it_imports_nothing_heavy():

@@ -152,8 +152,8 @@ class TestTokenize:
 
 def batches(dataset, epoch):
     dataset.epoch = epoch
-    return [[(row(source), row(labels)) for source, labels in zip(inputs["source_ids"], labels, strict=True)]
-            for inputs, labels in dataset]  # fmt: skip
+    return [[(row(source), row(labels)) for source, labels in zip(batch.source_ids, batch.labels, strict=True)]
+            for batch in dataset]  # fmt: skip
 
 
 @pytest.mark.parametrize(("size", "unit"), [(6, "sentences"), (60, "tokens")])
@@ -191,25 +191,26 @@ class TestBatches:
 
     def test_a_batch_is_a_function_of_seed_epoch_and_index(self, corpus, size, unit, rng):
         straight = ParallelDataset(corpus, size=size, unit=unit, seed=3)
-        expected = {epoch: [labels.tolist() for _, labels in straight] for epoch in range(1)}
+        expected = {epoch: [batch.labels.tolist() for batch in straight] for epoch in range(1)}
         straight.epoch = 5
-        expected[5] = [labels.tolist() for _, labels in straight]
-        sizes = [(straight.num_target_tokens(i), straight.num_padded_tokens(i)) for i in range(len(straight))]
+        expected[5] = [batch.labels.tolist() for batch in straight]
         jumping = ParallelDataset(corpus, size=size, unit=unit, seed=3)
         asked = [(epoch, index) for epoch in (0, 5) for index in range(len(straight))]
         for epoch, index in rng.permutation(asked).tolist():
             jumping.epoch = epoch
-            if epoch == 5 and index % 2:  # sizes first: they load a block too
-                assert (jumping.num_target_tokens(index), jumping.num_padded_tokens(index)) == sizes[index]
-            assert jumping[index][1].tolist() == expected[epoch][index]
+            assert jumping[index].labels.tolist() == expected[epoch][index]
         other = ParallelDataset(corpus, size=size, unit=unit, seed=4)
-        assert [labels.tolist() for _, labels in other] != expected[0]
+        assert [batch.labels.tolist() for batch in other] != expected[0]
 
-    def test_sizes_are_those_of_the_arrays(self, corpus, size, unit):
+    def test_numbers_tell_the_pairs_whatever_their_block(self, corpus, size, unit):
         dataset = ParallelDataset(corpus, size=size, unit=unit, seed=3, pad_multiple=4)
-        for index, (_, labels) in enumerate(dataset):
-            assert dataset.num_target_tokens(index) == (labels != 0).sum()
-            assert dataset.num_padded_tokens(index) == labels.size
+        pairs = make_pairs(300)
+        seen = []
+        for batch in dataset:
+            for labels, number in zip(batch.labels, batch.numbers.tolist(), strict=True):
+                assert " ".join(map(str, row(labels)[:-1])) == pairs[number - 1].target
+                seen.append(number)
+        assert len(set(seen)) == len(seen) == len(corpus)
 
     def test_one_block_is_read_at_a_time(self, corpus, size, unit, monkeypatch):
         read = []
@@ -219,7 +220,6 @@ class TestBatches:
         assert read == []  # counting needs the lengths alone
         for index in range(len(dataset)):
             _ = dataset[index]
-            _ = dataset.num_target_tokens(max(0, index - 1))  # as `fit` asks: a little behind the batches it has made
         assert sorted(read) == list(range(corpus.num_blocks))
 
 
@@ -233,7 +233,7 @@ from tests.data.test_blocks import make_pairs, tokenized
 blocks.BLOCK_PAIRS = 40
 dataset = ParallelDataset(tokenized(make_pairs(200), sys.argv[1])[0], size=7, unit="sentences", seed=2)
 dataset.epoch = 3
-print(hashlib.sha256(b"".join(labels.tobytes() for _, labels in dataset)).hexdigest())
+print(hashlib.sha256(b"".join(batch.labels.tobytes() for batch in dataset)).hexdigest())
 """
 
 

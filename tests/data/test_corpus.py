@@ -23,6 +23,7 @@ class TestTokenizedCorpus:
         assert (corpus.source(-1).tolist(), corpus.target(-1).tolist()) == ([18], [27])
         with pytest.raises(IndexError):
             corpus.source(5)
+        assert corpus.numbers.tolist() == [1, 2, 3, 4, 5]
         assert repr(corpus) == "TokenizedCorpus(5 pairs, 8 + 7 pieces)"
 
     def test_the_filter_leaves_out_and_counts(self):
@@ -30,6 +31,7 @@ class TestTokenizedCorpus:
         corpus = encode(self.PAIRS, pair_filter)
         assert [corpus.source(i).tolist() for i in range(3)] == [[11, 12], [13], [18]]
         assert [corpus.target(i).tolist() for i in range(3)] == [[21], [23, 24, 25], [27]]
+        assert corpus.numbers.tolist() == [1, 3, 5]
         assert pair_filter.report() == "kept 3 of 5 pairs; left out 2: 1 with a blank side, 1 longer than 3 pieces"
 
     @pytest.mark.parametrize("chunk_pairs", [1, 2, 3, 100])
@@ -38,6 +40,7 @@ class TestTokenizedCorpus:
         corpus, whole = encode(self.PAIRS, three_pieces_at_most()), encode([self.PAIRS[i] for i in (0, 2, 4)])
         for name in ("source_ids", "source_offsets", "target_ids", "target_offsets"):
             assert getattr(corpus, name).tolist() == getattr(whole, name).tolist()
+        assert corpus.numbers.tolist() == [1, 3, 5]
 
     def test_at_most_a_chunk_is_read_ahead(self, monkeypatch):
         monkeypatch.setattr(corpus_module, "CHUNK_PAIRS", 3)

@@ -32,7 +32,7 @@ def loss_and_gradients(model):
     """Takes inputs and labels. One for all tests: JAX compiles it for seconds at each new shape."""
     objective = Objective(model, 0.1)
     return gradient_function(
-        lambda inputs, labels: objective.compute_loss(y=labels, y_pred=objective(inputs, training=True)), model.weights
+        lambda inputs, labels: objective(**inputs, labels=labels, training=True).loss, model.weights
     )
 
 
@@ -46,7 +46,7 @@ def test_extra_columns_change_neither_logits_nor_gradients(model, loss_and_gradi
     wide_loss, wide_gradients = loss_and_gradients(*wide)
     np.testing.assert_allclose(wide_loss, loss, rtol=1e-5)
     for wide_gradient, gradient in zip(wide_gradients, gradients, strict=True):
-        np.testing.assert_allclose(wide_gradient, gradient, atol=1e-5)
+        np.testing.assert_allclose(wide_gradient, gradient, atol=2e-5)
 
 
 def test_batch_is_single(model):
@@ -54,16 +54,13 @@ def test_batch_is_single(model):
     np.testing.assert_allclose(as_array(model(alone[0]))[0], as_array(model(padded()[0]))[1], atol=1e-5)
 
 
-def test_loss_is_the_mean_over_the_tokens_of_the_batch(loss_and_gradients):
+def test_loss_of_a_batch_is_the_sum_over_its_sentences(loss_and_gradients):
     """A sentence among rows of padding is as good as alone: finite, and the batch is the sum of its sentences."""
     alone = [loss_and_gradients(*padded([sentence, NOTHING, NOTHING])) for sentence in SENTENCES]
-    num_tokens = np.array([len(target) + 1 for _, target in SENTENCES])
-    shares = num_tokens / num_tokens.sum()
     loss, gradients = loss_and_gradients(*padded())
-    np.testing.assert_allclose(loss, shares @ [loss for loss, _ in alone], rtol=1e-5)
+    np.testing.assert_allclose(loss, sum(loss for loss, _ in alone), rtol=1e-5)
     for together, *apart in zip(gradients, *(gradients for _, gradients in alone), strict=True):
-        expected = sum(share * gradient for share, gradient in zip(shares, apart, strict=True))
-        np.testing.assert_allclose(together, expected, atol=1e-5)
+        np.testing.assert_allclose(together, sum(apart), atol=2e-5)
 
     loss, gradients = loss_and_gradients(*padded([NOTHING] * 3))
     assert loss == 0

@@ -117,7 +117,7 @@ def test_perplexity(loss, perplexity):
 
 def trained(model, ema_decay, rng):
     """Returns an optimizer that has moved the weights thrice."""
-    optimizer = build_optimizer("adam", 0.1, clip_norm=1.0, ema_decay=ema_decay)
+    optimizer = build_optimizer("adam", 0.1, ema_decay=ema_decay)
     variables = model.trainable_variables
     optimizer.build(variables)
     for _ in range(3):
