@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from nmt import files
 from nmt.checkpoints import discard_after, load_newest, save_checkpoint, stored_updates
 from nmt.errors import FileError, RunDirectoryError, TrainingError
 
@@ -88,6 +89,23 @@ def test_what_was_just_saved_is_never_removed_nor_a_newer_one(tmp_path):
         save(tmp_path, update, keep=9)
     save(tmp_path, 15, keep=1)
     assert stored_updates(tmp_path) == [15, 20, 30]
+
+
+def test_an_old_one_that_can_t_be_removed_does_not_undo_the_save(tmp_path, monkeypatch, caplog):
+    save(tmp_path, 10)
+
+    def refuse(path: Path) -> None:
+        raise FileError(f"{path}: can't remove: Permission denied.")
+
+    monkeypatch.setattr(files, "remove_folder", refuse)
+    save(tmp_path, 20, keep=1)
+    assert caplog.messages == [
+        f"{tmp_path}/update-00000010: can't remove: Permission denied. "
+        "update-00000020 is whole; what is too old is removed after the next."
+    ]
+    monkeypatch.undo()
+    save(tmp_path, 30, keep=1)
+    assert stored_updates(tmp_path) == [30]
 
 
 def test_the_same_update_is_replaced(tmp_path):
