@@ -99,10 +99,11 @@ def test_an_old_one_that_can_t_be_removed_does_not_undo_the_save(tmp_path, monke
 
     monkeypatch.setattr(files, "remove_folder", refuse)
     save(tmp_path, 20, keep=1)
-    assert caplog.messages == [
+    (message,) = caplog.messages
+    assert message == (
         f"{tmp_path}/update-00000010: can't remove: Permission denied. "
         "update-00000020 is whole; what is too old is removed after the next."
-    ]
+    )
     monkeypatch.undo()
     save(tmp_path, 30, keep=1)
     assert stored_updates(tmp_path) == [30]

@@ -109,6 +109,7 @@ def test_one_call_fails(quick_disk, caplog, save, error_number):
         assert find(root) == new, what
         assert leftovers(root) == [], what
     assert number > 60
+    print(f"{number - 1} calls")
 
 
 def test_everything_that_writes_fails_from_some_call_on(quick_disk, save):
