@@ -38,7 +38,8 @@ MAY_IMPORT = {
     "nmt.attention_table": "nmt.errors nmt.terminal",
     "nmt.plotting": "nmt.errors nmt.files nmt.terminal nmt.attention_table",
     # folders and files
-    "nmt.run_dir": "nmt.errors nmt.files",
+    "nmt.json_lines": "nmt.errors nmt.files",
+    "nmt.run_dir": "nmt.errors nmt.files nmt.json_lines",
     "nmt.weights_file": "nmt.errors nmt.files nmt.strict_json",
     "nmt.model_card": "nmt.strict_yaml",
     "nmt.weight_shapes": "",
@@ -63,7 +64,8 @@ MAY_IMPORT = {
         "nmt.backend nmt.data.batching nmt.layers nmt.model nmt.decoding.search nmt.decoding.token_ids nmt.text.special"
     ),
     "nmt.training.losses": "nmt.backend",
-    "nmt.training": "nmt.errors nmt.files nmt.backend nmt.data nmt.model nmt.text.special",
+    "nmt.training": "nmt.backend nmt.data nmt.model nmt.text.special",
+    "nmt.training.state": "nmt.errors nmt.checkpoints nmt.training",
     # the shell: it alone puts the pieces together
     "nmt.decoding.translator": "nmt.errors nmt.config nmt.text nmt.decoding",
     "nmt.loading": (
@@ -71,12 +73,13 @@ MAY_IMPORT = {
     ),
     "nmt.training.validation": "nmt.model nmt.text.corpus nmt.training nmt.decoding.translator nmt.evaluation",
     "nmt.training.preparation": (
-        "nmt.files nmt.config nmt.backend nmt.corpora nmt.text nmt.data nmt.run_dir nmt.training"
+        "nmt.errors nmt.files nmt.config nmt.backend nmt.corpora nmt.text nmt.data nmt.run_dir nmt.training"
     ),
-    "nmt.training.trainer": (
-        "nmt.files nmt.config nmt.backend nmt.terminal nmt.text nmt.data nmt.training nmt.run_dir nmt.loading "
-        "nmt.model_card nmt.decoding nmt.evaluation"
+    "nmt.training.run": (
+        "nmt.errors nmt.checkpoints nmt.config nmt.backend nmt.terminal nmt.text nmt.data nmt.training nmt.run_dir "
+        "nmt.loading nmt.model_card nmt.decoding"
     ),
+    "nmt.training.trainer": ("nmt.files nmt.config nmt.text nmt.training nmt.run_dir nmt.loading nmt.evaluation"),
     # what a person types and sees
     "nmt.startup": "",
     "nmt.console": "nmt.errors nmt.files nmt.terminal",
@@ -99,13 +102,14 @@ MAY_IMPORT = {
 
 # Library modules take plain values; these are the shell that reads the configuration.
 READS_CONFIG = {
-    "nmt", "nmt.cli", "nmt.repl", "nmt.training_run", "nmt.training.trainer", "nmt.training.preparation",
-    "nmt.decoding.translator", "nmt.loading", "nmt.held_out", "nmt.model_file", "nmt.corpora",
+    "nmt", "nmt.cli", "nmt.repl", "nmt.training_run", "nmt.training.trainer", "nmt.training.run",
+    "nmt.training.preparation", "nmt.decoding.translator", "nmt.loading", "nmt.held_out", "nmt.model_file",
+    "nmt.corpora",
 }  # fmt: skip
 
 # The other backends' frameworks, each with the module that needs more than `keras.ops` gives; the reason stands there.
 FRAMEWORKS = {"tensorflow", "jax", "torch"}
-IMPORTS_A_FRAMEWORK = {"nmt.backend"}
+IMPORTS_A_FRAMEWORK = {"nmt.backend", "nmt.training.backend"}
 
 # Slow to import, so imported where they are used: `nmt --help` must answer at once.
 HEAVY = {"datasets", "matplotlib", "pandas", "sacrebleu", "sentencepiece", "zstandard", *FRAMEWORKS}

@@ -286,7 +286,7 @@ def test_plot_learning_curves(run: Run, tmp_path: Path) -> None:
     from nmt.run_dir import RunDirectory
 
     made = RunDirectory.create(tmp_path / "run", config_yaml="", versions={})
-    made.write_metrics([{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}])
+    made.metrics.replace([{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}])
     assert run("plot", "learning-curves", tmp_path / "run", "-o", tmp_path / "curves.png").status == 0
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     finished = run("plot", "learning-curves", tmp_path / "nowhere", "-o", tmp_path / "curves.png")
@@ -322,10 +322,10 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, A
     """What the trainer was called with; stand-ins take the place of what needs Keras."""
     calls: list[dict[str, Any]] = []
 
-    def train(settings: Any, run: Any, *, pairs: Any, resume: bool) -> None:
+    def train(settings: Any, run: Any, *, pairs: Any, resume: bool, allow_changed: Any) -> None:
         assert pairs == "the pairs"
-        calls.append({"settings": settings, "path": run.path, "resume": resume})
-        (run.checkpoints / "epoch-00001").mkdir(exist_ok=True)
+        calls.append({"settings": settings, "path": run.path, "resume": resume, "allow_changed": list(allow_changed)})
+        (run.checkpoints / "update-00000001").mkdir(exist_ok=True)
 
     trainer = type(sys)("nmt.training.trainer")
     trainer.train = train  # type: ignore[attr-defined]
@@ -378,6 +378,11 @@ def test_train_resumes_and_replaces(run: Run, trained: list[dict[str, Any]]) -> 
     differing = run("train", "my.yaml", "--run-dir", "here", "--resume", "--set", "seed=2")
     assert differing.status == 2
     assert "  seed: the run has 1. Received: 2" in differing.err.splitlines()
+    assert "--allow-changed seed" in differing.err
+    allowed = ("--allow-changed", "seed", "--allow-changed", "corpus")
+    assert run("train", "my.yaml", "--run-dir", "here", "--resume", "--set", "seed=2", *allowed).status == 0
+    assert (trained[-1]["settings"].seed, trained[-1]["allow_changed"]) == (2, ["seed", "corpus"])
+    assert "seed: 2\n" in Path("here/config.yaml").read_text()
 
 
 @pytest.mark.parametrize(
@@ -388,6 +393,7 @@ def test_train_resumes_and_replaces(run: Run, trained: list[dict[str, Any]]) -> 
         (["my.yaml", "--set", "seed"], "--set takes key=value"),
         (["my.yaml", "--resume"], "runs/my: no such run directory"),
         (["my.yaml", "--resume", "--replace"], "Received: both"),
+        (["my.yaml", "--allow-changed", "seed"], "--allow-changed is for a run that goes on. Received: no --resume."),
     ],
 )
 def test_train_refuses_before_anything_is_made(
@@ -403,13 +409,29 @@ def test_train_refuses_before_anything_is_made(
 def test_the_log_of_training_is_on_the_screen_and_in_the_run(
     run: Run, trained: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train(_: Any, opened: Any, *, pairs: Any, resume: bool) -> None:
+    def train(_: Any, opened: Any, *, pairs: Any, resume: bool, allow_changed: Any) -> None:
         training_run.logger.info("epoch 1\n  loss 2.0")
 
     monkeypatch.setattr(sys.modules["nmt.training.trainer"], "train", train)
     assert run("train", "my.yaml").err == "epoch 1\n  loss 2.0\n"
     lines = Path("runs/my/train.log").read_text().splitlines()
     assert [line[20:] for line in lines] == ["INFO epoch 1", "INFO   loss 2.0"]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_training_that_was_asked_to_stop_ends_with_the_status_of_the_signal(
+    run: Run, trained: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, number: int, status: int
+) -> None:
+    from nmt.training.stopping import Stopped
+
+    def train(_: Any, opened: Any, **options: Any) -> None:
+        (opened.checkpoints / "update-00000001").mkdir()
+        raise Stopped(number)
+
+    monkeypatch.setattr(sys.modules["nmt.training.trainer"], "train", train)
+    finished = run("train", "my.yaml")
+    assert finished.status == status
+    assert finished.err == "interrupted; the same command with --resume goes on from the last checkpoint\n"
 
 
 def test_a_corpus_that_is_not_there_does_not_cost_the_run_that_is_to_be_replaced(
@@ -422,7 +444,7 @@ def test_a_corpus_that_is_not_there_does_not_cost_the_run_that_is_to_be_replaced
 
     monkeypatch.setattr(sys.modules["nmt.training.preparation"], "read_pairs", read_pairs)
     assert run("train", "my.yaml", "--replace").status == 2
-    assert Path("runs/my/checkpoints/epoch-00001").exists()
+    assert Path("runs/my/checkpoints/update-00000001").exists()
 
 
 # ---- help, version, loading ----
