@@ -11,7 +11,7 @@ from nmt import config
 from nmt.data import blocks
 from nmt.errors import CorpusError, FileError
 from nmt.run_dir import RunDirectory
-from nmt.training import preparation, trainer
+from nmt.training import preparation
 from tests.training import tiny_run
 from tests.training.tiny_run import assert_same_run, run, tiny_tree, with_changes
 
@@ -50,14 +50,7 @@ class TestSeveralBlocks:
         straight = run(tree, tmp_path / "straight")
         assert re.search("more than 12 pairs: they are tokenized into 4 blocks on disk", caplog.text)
         with pytest.MonkeyPatch.context() as monkeypatch:
-            save_checkpoint = trainer.save_checkpoint
-
-            def save_and_interrupt(folder, variables, state, keep):
-                save_checkpoint(folder, variables, state, keep)
-                if state.epoch == 2:
-                    raise KeyboardInterrupt
-
-            monkeypatch.setattr(trainer, "save_checkpoint", save_and_interrupt)
+            tiny_run.interrupt_after(monkeypatch, epoch=2)
             with pytest.raises(KeyboardInterrupt):
                 run(tree, tmp_path / "run")
         assert_same_run(run(tree, tmp_path / "run", resume=True), straight)

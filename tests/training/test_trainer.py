@@ -15,7 +15,6 @@ import pytest
 
 import nmt
 from nmt.run_dir import RunDirectory
-from nmt.training import trainer
 from tests.training import tiny_run
 from tests.training.tiny_run import assert_same_run, progress, run, tiny_tree, with_changes
 
@@ -51,13 +50,13 @@ class TestFolder:
             "versions.json",
         ]  # fmt: skip
         assert names_in(finished.tokenizer) == ["joint.spm"]
-        assert names_in(finished.checkpoints) == ["epoch-00003", "epoch-00004"]
+        assert names_in(finished.checkpoints) == ["update-00000012", "update-00000016"]
         assert names_in(finished.best) == [
             "README.md", "config.json", "joint.spm", "manifest.json", "model.safetensors",
         ]  # fmt: skip
 
     def test_metrics(self, finished):
-        entries = finished.read_metrics()
+        entries = finished.metrics.read()
         assert [(entry["epoch"], entry["updates"]) for entry in entries] == [(1, 4), (2, 8), (3, 12), (4, 16)]
         for entry in entries:
             assert entry["perplexity"] > 1
@@ -83,8 +82,8 @@ class TestFolder:
     def test_best_model_is_that_of_the_best_epoch(self, finished, corpora):
         """Loaded from its folder it has the dev loss that the metrics name for its epoch."""
         best = progress(finished)["best_epoch"]
-        entry = next(entry for entry in finished.read_metrics() if entry["epoch"] == best)
-        assert entry["bleu"] == max(entry["bleu"] for entry in finished.read_metrics())
+        entry = next(entry for entry in finished.metrics.read() if entry["epoch"] == best)
+        assert entry["bleu"] == max(entry["bleu"] for entry in finished.metrics.read())
         sources, targets = ((corpora / f"dev.{language}").read_text().splitlines() for language in ("en", "fr"))
         scores = nmt.load(finished.best).score(sources, targets)
         loss = -sum(score.log_prob for score in scores) / sum(score.num_pieces for score in scores)
@@ -106,22 +105,10 @@ class TestFolder:
         assert {score["name"] for score in report["scores"]} == {"BLEU", "chrF2"}
 
 
-def interrupt_after(monkeypatch, epoch):
-    """Lets training be interrupted right after the checkpoint of an epoch."""
-    save_checkpoint = trainer.save_checkpoint
-
-    def save_and_interrupt(folder, variables, state, keep):
-        save_checkpoint(folder, variables, state, keep)
-        if state.epoch == epoch:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(trainer, "save_checkpoint", save_and_interrupt)
-
-
 def test_a_resumed_run_is_the_run_that_was_never_interrupted(finished, corpora, tmp_path):
     """Bit for bit: weights, optimizer, seeds of dropout, best model and metrics, in the same process."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        interrupt_after(monkeypatch, epoch=2)
+        tiny_run.interrupt_after(monkeypatch, epoch=2)
         with pytest.raises(KeyboardInterrupt):
             run(tiny_tree(corpora), tmp_path / "run")
     resumed = run(tiny_tree(corpora), tmp_path / "run", resume=True)
@@ -132,7 +119,6 @@ def test_a_resumed_run_is_the_run_that_was_never_interrupted(finished, corpora, 
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
-from nmt.training import trainer
 from tests.training import tiny_run
 
 corpora, folder, what = sys.argv[1:]
@@ -203,7 +189,7 @@ VARIANTS = {
 )
 def test_variants_train_and_translate(changes, tree, tmp_path):
     run_dir = run(with_changes(tree, {**changes, "training.max_epochs": 2}), tmp_path / "run")
-    losses = [entry["loss"] for entry in run_dir.read_metrics()]
+    losses = [entry["loss"] for entry in run_dir.metrics.read()]
     assert len(losses) == 2
     assert losses[1] < losses[0]
     is_joint = changes.get("tokenizer.joint", True)

@@ -1,6 +1,6 @@
 """Every key of the configuration changes something in the run, and this file knows every key.
 
-A run is three epochs of one update each, computed without compiling anything; a list stands in for the validations.
+A run is three epochs of two updates each, computed without compiling anything; a list stands in for the validations.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import pydantic
 import pytest
 
 from nmt.config import Config
+from nmt.data.dataset import ParallelDataset
 from nmt.evaluation.metrics import MetricScore
-from nmt.training import callbacks, trainer
-from nmt.training.objective import Objective
+from nmt.training import display, limits
+from nmt.training import run as course
 from nmt.training.validation import Validation
 from tests.training import tiny_run
 from tests.training.tiny_run import run, tiny_tree, with_changes
@@ -52,6 +53,7 @@ CHOICES = [
     ("tokenizer.normalization", "nmt_nfkc", TOKENIZER, {}),
     ("batching.size", 6, LOG, {}),
     ("batching.unit", "tokens", LOG, {"batching.size": 40}),
+    ("batching.batches_per_update", 2, CHECKPOINTS, {}),
     ("model.embedding_size", 9, WEIGHTS, {}),
     ("model.encoder_size", 7, WEIGHTS, {}),
     ("model.encoder_layers", 2, WEIGHTS, {}),
@@ -91,6 +93,7 @@ CHOICES = [
     ("training.metric", "loss", WEIGHTS, {}),
     ("training.early_stopping_patience", 1, CHECKPOINTS, {}),
     ("training.num_sample_sentences", 2, LOG, {}),
+    ("training.save_every_minutes", 0.0, CHECKPOINTS, {}),
     ("training.keep_checkpoints", 1, CHECKPOINTS, {}),
     ("decoding.beam_size", 3, DECODING, {}),
     ("decoding.length_penalty", 0.5, DECODING, {}),
@@ -136,21 +139,17 @@ def corpora(tmp_path_factory):
     return folder
 
 
-def fit(objective, dataset, *, initial_epoch, epochs, callbacks, **_):
-    """Keras's loop over the epochs, with the first batch of each alone."""
-    called = keras.callbacks.CallbackList(callbacks, model=objective)
-    objective.stop_training = False
-    objective.run_eagerly = True
-    called.on_train_begin()
-    for epoch in range(initial_epoch, epochs):
-        objective.reset_metrics()
-        called.on_epoch_begin(epoch)
-        logs = objective.train_on_batch(*dataset[0], return_dict=True)
-        called.on_train_batch_end(0, logs)
-        called.on_epoch_end(epoch, logs)
-        if objective.stop_training:
-            break
-    called.on_train_end()
+@pytest.fixture(scope="module", autouse=True)
+def eager():
+    """Runs functions as they stand: compiling takes longer than all that these runs compute."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 class Validations:
@@ -178,10 +177,12 @@ def results(tree, folder, caplog):
     """Trains and returns all that a run leaves, by what it is."""
     caplog.clear()
     with pytest.MonkeyPatch.context() as monkeypatch, caplog.at_level(logging.INFO, "nmt"):
-        monkeypatch.setattr(Objective, "fit", fit)
-        monkeypatch.setattr(trainer, "validate", Validations())
+        monkeypatch.setattr(ParallelDataset, "__len__", lambda _: 2)
+        monkeypatch.setattr(course, "validate", Validations())
         seconds = iter(range(10_000))
-        monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=lambda: next(seconds) / 10))
+        clock = SimpleNamespace(monotonic=lambda: next(seconds) / 10)
+        for module in (course, display, limits):
+            monkeypatch.setattr(module, "time", clock)
         run_dir = run(tree, folder)
     model = json.loads((run_dir.best / "config.json").read_text())
     arrays = tiny_run.weights(run_dir.best)

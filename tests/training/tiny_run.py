@@ -9,10 +9,12 @@ from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from nmt import config
 from nmt.run_dir import RunDirectory
+from nmt.training.state import TrainingState
 from nmt.training.trainer import train
 
 WORDS = {
@@ -79,6 +81,18 @@ def run(tree: dict, folder: Path, *, resume: bool = False, allow_changed: Sequen
     with run_dir.lock():
         train(settings, run_dir, resume=resume, allow_changed=allow_changed, console=Console(quiet=True))
     return run_dir
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
+    """Lets training be interrupted right after the checkpoint that ends an epoch."""
+    save = TrainingState.save
+
+    def save_and_interrupt(state: TrainingState) -> None:
+        save(state)
+        if (state.progress.epoch, state.progress.batch) == (epoch, 0):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrainingState, "save", save_and_interrupt)
 
 
 def records(run_dir: RunDirectory) -> list[dict]:
