@@ -153,7 +153,9 @@ class NumpyModel:
         order = np.argsort(-lengths, kind="stable")
         lengths = lengths[order]
         # Time-major, longest sentence first: at each position the sentences that have it are the first rows.
-        starts = np.concatenate([[0], np.cumsum([int((lengths > t).sum()) for t in range(lengths[0])])])
+        starts = np.concatenate(
+            [[0], np.cumsum([(lengths > t).sum() for t in range(lengths[0])], dtype=int)], dtype=int
+        )
         flat = [source_ids[row][t] for t in range(lengths[0]) for row in order[: starts[t + 1] - starts[t]]]
         memory = self.source_embedding[np.array(flat, np.intp)]
         for depth, cells in enumerate(self.encoder_cells):

@@ -17,7 +17,7 @@ class CopyingModel:
     workers = 2
 
     def __init__(self, vocabulary_size: int) -> None:
-        self.vocabulary_size = vocabulary_size
+        self.vocabulary_size = self.target_vocabulary_size = vocabulary_size
         self.weights: dict[str, Any] = {}
 
     def encode(self, source_ids: Sequence[Sequence[int]]) -> tuple[Any, Any]:

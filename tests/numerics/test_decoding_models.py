@@ -12,6 +12,7 @@ from nmt.decoding.forced import force
 from nmt.decoding.keras_model import KerasModel
 from nmt.decoding.numpy_model import FOLDS, QUERIES_PER_BLOCK, ROWS_PER_PRODUCT, NumpyModel
 from nmt.decoding.search import Banned, BeamSearch, SearchOptions
+from nmt.errors import InputError
 from nmt.text.special import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from tests.gradients import as_array
 from tests.numerics.tiny import ARCHITECTURES, VOCABULARY, tiny_model
@@ -202,3 +203,58 @@ def test_extreme_logits_give_no_nan(rng):
     found = model.candidates(rng.normal(scale=1e4, size=(5, 3)).astype("float32"), 4)
     assert not np.isnan(found.log_probs).any()
     assert (found.log_probs.max(axis=1) > -np.inf).all()
+
+
+@pytest.mark.parametrize("others", [SOURCES, []])
+def test_a_sentence_without_a_token_attends_to_nothing(others, seq2seq):
+    # It gave NaN, which spread to its scores, and a warning; with no other sentence an IndexError.
+    model = numpy_model_of(seq2seq)
+    sources = [*others[:2], [], *others[2:]]
+    here = len(others[:2])
+    encoded, state = model.encode(sources)
+    bos, ones = np.full(len(sources), BOS_ID), [1] * len(sources)
+    readout, _, attention = model.advance(encoded, state, np.arange(len(sources)), bos, ones)
+    np.testing.assert_array_equal(attention[here], 0)
+    log_probs = everything(model, readout)
+    assert not np.isnan(log_probs).any()
+    assert (log_probs[here] > -np.inf).sum() == VOCABULARY - 3
+    if others:
+        encoded, state = model.encode(others)
+        alone, _, weights = model.advance(encoded, state, np.arange(len(others)), bos[1:], ones[1:])
+        np.testing.assert_allclose(np.delete(log_probs, here, axis=0), everything(model, alone), atol=1e-5)
+        np.testing.assert_allclose(np.delete(attention, here, axis=0), weights, atol=1e-5)
+
+
+def test_a_sentence_without_a_token_is_the_same_to_both(rng):
+    seq2seq = tiny_model(rng)
+    targets = [[4, 5, EOS_ID], [6, EOS_ID]]
+    in_numpy, in_keras = (
+        force(model, [[], SOURCES[0]], targets, with_attention=True)
+        for model in (numpy_model_of(seq2seq), KerasModel(seq2seq))
+    )
+    for one, other in zip(in_numpy, in_keras, strict=True):
+        np.testing.assert_allclose(one.log_probs, other.log_probs, atol=2e-5)
+        np.testing.assert_allclose(one.attention, other.attention, atol=2e-5)
+
+
+@pytest.mark.parametrize("token_id", [-1, -VOCABULARY, 10**6, 2**40])
+def test_ids_outside_the_vocabulary_are_refused(token_id, model, seq2seq):
+    # NumPy took -1 for the last row; JAX takes whatever lies beyond for the last one, TensorFlow on a GPU for zeros.
+    size = seq2seq.get_config()["source_vocabulary_size"]
+    with pytest.raises(InputError, match=rf"a source token id must be >= 0 and < {size}.*{token_id} at position 2 of "):
+        model.encode([[4, EOS_ID], [4, 5, token_id, EOS_ID]])
+    with pytest.raises(
+        InputError, match=rf"a target token id must be >= 0 and < {VOCABULARY}.*{token_id} at position 0"
+    ):
+        force(model, [[4, EOS_ID]], [[token_id, EOS_ID]])
+
+
+def test_the_first_id_outside_is_refused_and_the_last_inside_is_not(seq2seq):
+    model = numpy_model_of(seq2seq)
+    size = seq2seq.get_config()["source_vocabulary_size"]
+    assert np.isfinite(force(model, [[size - 1, EOS_ID]], [[VOCABULARY - 1, EOS_ID]])[0].log_probs).all()
+    for source, target in (([size], [4]), ([4], [VOCABULARY])):
+        with pytest.raises(InputError):
+            force(model, [source], [target])
+    with pytest.raises(InputError, match=r"must be whole numbers\. Received: float64"):
+        model.encode([[4, 5.5]])
