@@ -5,6 +5,7 @@ It opens with the YAML front matter that hubs read. This module knows nothing of
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,6 +18,8 @@ _LIMITS = (
     "It translates one sentence at a time and knows no more than its training data: names, numbers and subjects that "
     "were rare there come out wrong. Check what matters."
 )
+_MAX_EXAMPLE_LENGTH = 200  # a longer one says no more of how the model is used
+_MARKS = re.compile(r"[\\*_~$|&@#!]|^[-+=>]|^\d+(?=[.)])|(?<=[a-z]):(?=//)|(?<=www)\.", re.IGNORECASE)
 
 
 class CardScore(NamedTuple):
@@ -55,7 +58,7 @@ def model_card(
         training_data: What it was trained on, a line for each corpus, with the number of pairs.
         sizes: Names and values of what describes the model, such as `("parameters", "10,200,000")`.
         scores: Scores on held-out data; none are shown as not measured.
-        example: A source sentence for the examples of use.
+        example: A source sentence for the examples of use; one of more than 200 characters is not shown.
         license_name: The licence's short name, such as `cc-by-4.0`, for the front matter.
 
     Returns:
@@ -74,13 +77,13 @@ def model_card(
         f"# {_plain(name)}: {source_language} to {target_language}",
         f"Translates from `{source_language}` to `{target_language}`. {_WHAT}",
         "## Use",
-        _use(_one_line(example) if example else "A sentence to translate."),
+        _use(_one_line(example) if example and len(example) <= _MAX_EXAMPLE_LENGTH else "A sentence to translate."),
         "## Training data",
         _items(training_data, "Not recorded."),
         "## Model",
         _items([f"{key}: {value}" for key, value in sizes], "Not recorded."),
         "## Scores",
-        _items([_score_line(score) for score in scores], "Not measured."),
+        _list([_score_line(score) for score in scores], "Not measured."),
         "## Limits",
         _LIMITS,
     ]
@@ -113,16 +116,22 @@ def _front_matter(source_language: str, target_language: str, license_name: str 
 
 
 def _score_line(score: CardScore) -> str:
-    return f"{score.metric} {score.value:.1f} on {score.data} (`{score.signature}`)"
+    signature = _one_line(score.signature).replace("`", "")
+    return f"{_plain(score.metric)} {score.value:.1f} on {_plain(score.data)} (`{signature}`)"
 
 
 def _items(lines: Sequence[str], otherwise: str) -> str:
-    return "\n".join(f"- {_plain(line, keep='`')}" for line in lines) or otherwise
+    return _list([_plain(line) for line in lines], otherwise)
 
 
-def _plain(text: str, keep: str = "") -> str:
-    """Returns the text on one line, without the marks that would begin code, a tag or a link."""
-    return "".join(mark for mark in _one_line(text) if mark in keep or mark not in "`<>[]")
+def _list(items: Sequence[str], otherwise: str) -> str:
+    return "\n".join(f"- {item}" for item in items) or otherwise
+
+
+def _plain(text: str) -> str:
+    """Returns the text on one line, without the marks of code, tags and links, and with the other marks escaped."""
+    line = _one_line("".join(" " if mark in "`<>[]" else mark for mark in text))
+    return _MARKS.sub(lambda match: match[0] + "\\" if match[0].isdigit() else "\\" + match[0], line) or "(no text)"
 
 
 def _one_line(text: str) -> str:

@@ -36,6 +36,8 @@ _BLUE, _ORANGE = "#2a6f97", "#d1602b"
 _DOTS_PER_INCH = 150
 _MAX_INCHES = 40.0
 _MAX_LABEL_LENGTH = 24
+_MAX_VALUE = 1e100  # matplotlib reckons with ten times the range of what it draws, and what is beyond overflows
+_MAX_PIECES = 300  # a side: the labels of more could not be read, and would take minutes to lay out
 
 
 class _Panel(NamedTuple):
@@ -70,8 +72,8 @@ def plot_attention(
         source_pieces: S pieces of the source, from left to right.
 
     Raises:
-        InputError: The shape differs from the pieces, there are none, a weight is outside 0 to 1, the file is no
-            `.png`, or matplotlib is not installed.
+        InputError: The shape differs from the pieces, there are none or more than 300 a side, a weight is outside 0
+            to 1, the file is no `.png`, or matplotlib is not installed.
         FileError: The file can't be written.
     """
     path = _checked(path)
@@ -81,6 +83,11 @@ def plot_attention(
         raise InputError(
             "a heat map needs a piece of the source and one of the target. "
             f"Received: {num_columns} source pieces, {num_rows} target pieces. Translate a line that is not blank."
+        )
+    if max(num_rows, num_columns) > _MAX_PIECES:
+        raise InputError(
+            f"a heat map has at most {_MAX_PIECES} pieces a side. "
+            f"Received: {num_columns:,} source pieces, {num_rows:,} target pieces. Give a shorter line."
         )
     with _drawing([*target_pieces, *source_pieces]) as labels:
         from matplotlib.figure import Figure  # heavy: see `_drawing`
@@ -109,7 +116,7 @@ def plot_learning_curves(path: str | Path, records: Sequence[Mapping[str, Any]])
     """Draws how a run went, over its epochs, and writes the picture whole or not at all.
 
     Loss, BLEU, chrF2 and learning rate have a panel each, where any record has them; the best on the dev text is
-    marked. A line passes over epochs whose value is missing or null, and breaks where it is not finite.
+    marked. A line passes over epochs whose value is missing or null, and breaks where it is not finite or beyond 1e100.
 
     Args:
         path: PNG file to write; an old one is replaced.
@@ -184,7 +191,7 @@ def _number(record: Mapping[str, Any], key: str, number: int) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"record {number} of the metrics: {key} must be a number or null. Received: {value!r:.200}")
-    return float(value) if math.isfinite(value) else math.nan
+    return float(value) if -_MAX_VALUE < value < _MAX_VALUE else math.nan
 
 
 def _checked(path: str | Path) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 
 from nmt.model_card import CardScore, model_card
 
@@ -84,7 +85,40 @@ def test_text_from_outside_stays_inert():
         scores=[CardScore("se\nt", "BLEU", 1, "nrefs:1")],
     )
     assert "\x1b" not in text
-    assert "\n# x # y: en to no\n" in text
-    assert "\n- a 31m --- scriptlink(http://x)`code`\n" in text
+    assert "\n# x \\# y: en to no\n" in text
+    assert "\n- a 31m --- script link (http\\://x) code\n" in text
     assert "\n- k ey: v\n" in text
     assert "\n- BLEU 1.0 on se t (`nrefs:1`)\n" in text
+
+
+HOSTILE = [
+    "*bold* _too_ ~~out~~ __x__", "![picture](http://example.org/x.png)", "[link][1]", "http://example.org",
+    "www.example.org", "me@example.org", "<b>bold</b>", "<!-- hidden", "&lt;b&gt; &#60;b&#62;", "$\\frac{1}{2}$",
+    "a|b|c",    "```", "~~~", "`code", "# heading", "> quote", "- item", "+ item", "* item", "1. item", "1) item", "---", "===",
+    "    code", "\tcode", "\\", "\\*x*", "a\n\nb", "a\r\r# b", "a\x85# b", "a\u2028- b", "\u202egnp.exe", "[^1]: note",
+    "[1]: http://example.org", "x\n===", "|a|\n|-|", "*", "- [ ] done", "@someone #12",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_text_from_outside_is_text_to_a_reader_of_markdown(hostile):
+    """An independent parser sees the same headings, items and code as in a card of harmless words."""
+    markdown = MarkdownIt("gfm-like", {"linkify": False, "html": True})
+
+    def shape(word: str) -> list[str]:
+        score = CardScore(word, "BLEU", 1, word)
+        text = card(name=word, training_data=[word], sizes=[(word, word)], scores=[score], example=word)
+        tokens = markdown.parse(text.split("---\n", 2)[2])
+        return [inner.type for token in tokens for inner in (token, *(token.children or ()))]
+
+    kinds = [kind for kind in shape(hostile) if kind not in ("text", "text_special")]
+    assert kinds == [kind for kind in shape("word") if kind != "text"]
+    assert not re.search(
+        r"(?<![\\\w])(https?:|www\.)(//)?\w|\$",
+        card(training_data=[hostile]).split("## Training data")[1].replace("\\$", ""),
+    )
+
+
+def test_a_long_example_is_not_shown():
+    assert "'" + "x" * 200 + "'" in card(example="x" * 200)
+    assert "A sentence to translate." in card(example="x" * 201)

@@ -229,3 +229,23 @@ def test_a_file_that_can_t_be_written_leaves_nothing_behind(tmp_path):
     with pytest.raises(FileError, match="nowhere"):
         plot_learning_curves(tmp_path / "nowhere" / "curves.png", RECORDS)
     assert not list(tmp_path.iterdir())
+
+
+def test_more_pieces_than_can_be_read_are_refused(tmp_path):
+    # Ten thousand took minutes.
+    with pytest.raises(InputError) as caught:
+        plot_attention(tmp_path / "map.png", np.full((2, 301), 1 / 301), ["a"] * 2, ["b"] * 301)
+    assert str(caught.value) == (
+        "a heat map has at most 300 pieces a side. Received: 301 source pieces, 2 target pieces. Give a shorter line."
+    )
+    assert not (tmp_path / "map.png").exists()
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, 10**400])
+def test_numbers_beyond_what_can_be_drawn_are_gaps(tmp_path, drawn, value):
+    # They ended in an overflow within matplotlib.
+    plot_learning_curves(tmp_path / "curves.png", [{"epoch": 1, "loss": value}, *RECORDS[1:]])
+
+    values = drawn[0].axes[0].get_lines()[0].get_ydata()
+    assert math.isnan(values[0])
+    assert list(values[1:]) == [4.0, 3.0, 2.0]
