@@ -116,7 +116,7 @@ def _front_matter(source_language: str, target_language: str, license_name: str 
 
 
 def _score_line(score: CardScore) -> str:
-    signature = _one_line(score.signature).replace("`", "")
+    signature = _one_line(score.signature).replace("`", "") or "?"
     return f"{_plain(score.metric)} {score.value:.1f} on {_plain(score.data)} (`{signature}`)"
 
 
