@@ -95,8 +95,8 @@ HOSTILE = [
     "*bold* _too_ ~~out~~ __x__", "![picture](http://example.org/x.png)", "[link][1]", "http://example.org",
     "www.example.org", "me@example.org", "<b>bold</b>", "<!-- hidden", "&lt;b&gt; &#60;b&#62;", "$\\frac{1}{2}$",
     "a|b|c", "```", "~~~", "`code", "# heading", "> quote", "- item", "+ item", "* item", "1. item", "1) item", "---",
-    "===", "    code", "\tcode", "\\", "\\*x*", "a\n\nb", "a\r\r# b", "a\x85# b", "a\u2028- b", "\u202egnp.exe", "[^1]: note",
-    "[1]: http://example.org", "x\n===", "|a|\n|-|", "*", "- [ ] done", "@someone #12",
+    "===", "    code", "\tcode", "\\", "\\*x*", "a\n\nb", "a\r\r# b", "a\x85# b", "a\u2028- b", "\u202egnp.exe",
+    "[^1]: note", "[1]: http://example.org", "x\n===", "|a|\n|-|", "*", "- [ ] done", "@someone #12",
 ]  # fmt: skip
 
 
