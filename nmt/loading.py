@@ -68,7 +68,7 @@ def load(path: str | Path, *, device: Device = "cpu") -> Translator:
     if device not in ("cpu", "gpu"):
         raise InputError(f"a device is 'cpu' or 'gpu'. Received: device={device!r}.")
     folder = find_model(path)
-    contents = load_model(folder, weight_shapes=_weight_shapes)
+    contents = load_model(folder, weight_shapes=model_shapes)
     if contents.target_tokenizer is None:
         source = target = _tokenizer(contents.source_tokenizer, folder / "joint.spm", contents.source_vocabulary_size)
     else:
@@ -102,7 +102,7 @@ def save(
     """
     sizes = translator.source_tokenizer.vocabulary_size, translator.target_tokenizer.vocabulary_size
     weights = translator.model.weights
-    if {name: weight.shape for name, weight in weights.items()} != _weight_shapes(model, *sizes):
+    if {name: weight.shape for name, weight in weights.items()} != model_shapes(model, *sizes):
         raise ValueError(f"`model` must be what the translator's model was built from. Received: {model!r}")
     joint = translator.source_tokenizer is translator.target_tokenizer
     save_model(
@@ -153,9 +153,10 @@ def _tokenizer(model_bytes: bytes, path: Path, vocabulary_size: int) -> Tokenize
     return tokenizer
 
 
-def _weight_shapes(
+def model_shapes(
     config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int
 ) -> dict[str, tuple[int, ...]]:
+    """Returns the names and shapes of the weights of a configuration's model; nothing is built."""
     sizes = config.model_dump(exclude={"dropout_rate", "variational_dropout", "recurrent_dropout_rate"})
     return weight_shapes(
         source_vocabulary_size=source_vocabulary_size, target_vocabulary_size=target_vocabulary_size, **sizes

@@ -50,8 +50,9 @@ def read_pairs(config: Config) -> Pairs:
         CorpusError: One of them can't be read, or has no pair to use.
     """
     languages = config.source_language, config.target_language
-    training = stream_corpora(config.data.train, *languages, max_held=blocks.BLOCK_PAIRS)
     dev, test = (read_corpora(corpora, *languages) for corpora in (config.data.dev, config.data.test or []))
+    held_out = {"dev": dev, "test": test}
+    training = stream_corpora(config.data.train, *languages, max_held=blocks.BLOCK_PAIRS, held_out=held_out)
     return Pairs(training, _without_blanks(dev, "dev"), test)
 
 

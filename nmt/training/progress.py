@@ -34,6 +34,9 @@ class Progress:
     gradient_norm: float = 0.0
     """Global norm of the last update's gradient, before clipping."""
 
+    memory_budget: int | None = None
+    """Most bytes that an update may take, once a batch had to be worked on in parts."""
+
     num_skipped: int = 0
     """Updates that were not applied, as their loss or gradient was not finite."""
     num_skipped_in_row: int = 0

@@ -5,34 +5,34 @@ This module decides what happens when; what an update, a validation or a checkpo
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import logging
 import math
+import sys
 import time
 from typing import Any
 
 from rich.console import Console
 
-from nmt.backend import library_name
+from nmt.backend import has_gpu, library_name
 from nmt.checkpoints import Checkpoint
 from nmt.config import Config
 from nmt.data.dataset import Batch, ParallelDataset
 from nmt.decoding.translator import Translator
 from nmt.errors import FileError, ModelFileError, RunDirectoryError, TrainingError
-from nmt.loading import build_model, numpy_model, save
+from nmt.loading import build_model, model_shapes, numpy_model, save
 from nmt.model_card import CardScore, model_card
 from nmt.run_dir import RunDirectory
-from nmt.terminal import printable
 from nmt.text.corpus import SentencePair
 from nmt.text.tokenizer import Tokenizer
 from nmt.training.backend import seed_dropout
-from nmt.training.display import Display, duration, peak_memory_gb
+from nmt.training.display import Display
 from nmt.training.limits import Limits
+from nmt.training.memory import USABLE_SHARE, UpdateMemory, available_bytes, training_bytes
 from nmt.training.objective import Objective
 from nmt.training.precision import choose_precision
 from nmt.training.preparation import configured_optimizer
 from nmt.training.progress import Progress
+from nmt.training.records import Curves, epoch_record, log_epoch, log_samples
 from nmt.training.state import TrainingState
 from nmt.training.stopping import Stopped, StopRequest
 from nmt.training.update import Outcome, Updater
@@ -76,8 +76,9 @@ class Run:
         self.tokenizers = tokenizers
         self.dev_pairs = dev_pairs
         training = config.training
-        sizes = [tokenizer.vocabulary_size for tokenizer in tokenizers]
-        self.model = build_model(config.model, sizes[0], sizes[1], dtype=choose_precision(training.precision))
+        sizes = tokenizers[0].vocabulary_size, tokenizers[1].vocabulary_size
+        self._memory_budget = _memory_budget(config, sizes)
+        self.model = build_model(config.model, *sizes, dtype=choose_precision(training.precision))
         self.optimizer = configured_optimizer(training)
         self.updater = Updater(Objective(self.model, training.label_smoothing), self.optimizer, training.clip_norm)
         self.state = TrainingState(run_dir.checkpoints, self.updater.variables, training.keep_checkpoints, made_from)
@@ -90,7 +91,7 @@ class Run:
             updates_per_epoch=-(-len(dataset) // config.batching.batches_per_update),
         )
         self.stop = StopRequest()
-        self._scalars = _tensorboard_writer(run_dir)
+        self._curves = Curves(run_dir.tensorboard)
         self._unwritten: list[dict[str, Any]] = []  # records and the best model, while the disk refuses them
         self._unsaved_best: tuple[Translator, list[CardScore]] | None = None
         self._saved = 0.0
@@ -164,7 +165,7 @@ class Run:
         progress = self.progress
         start = time.monotonic()
         end = min(progress.batch + self.config.batching.batches_per_update, len(self.dataset))
-        batches = [self.dataset[number] for number in range(progress.batch, end)]
+        batches = [part for number in range(progress.batch, end) for part in self._parts(self.dataset[number])]
         seed_dropout(self.config.seed, progress.epoch, progress.batch)
         outcome = self.updater(batches)
         progress.batch = end
@@ -178,6 +179,22 @@ class Run:
         progress.num_tokens += outcome.num_tokens
         progress.gradient_norm = outcome.gradient_norm
         progress.epoch_seconds += time.monotonic() - start
+
+    def _parts(self, batch: Batch) -> list[Batch]:
+        """Returns a batch whole, or in parts if it needs more memory than there is."""
+        budget = self.progress.memory_budget or self._memory_budget
+        memory = UpdateMemory(self.config.model, self.model.count_params(), budget)
+        parts = memory.parts(batch)
+        if len(parts) > 1 and self.progress.memory_budget is None:
+            self.progress.memory_budget = budget  # a resumed run keeps it: the parts decide what dropout draws
+            logger.warning(
+                "a batch of %d pairs needs about %.1f GB, and %.1f GB are to be had: such batches are worked on in "
+                "parts, which gives the same gradient",
+                len(batch.labels),
+                memory.estimate(batch) / 1e9,
+                budget / 1e9,
+            )
+        return parts
 
     def _skip(self, outcome: Outcome, batches: list[Batch]) -> None:
         """Counts and names an update that was not applied; goes back after several in a row."""
@@ -250,29 +267,14 @@ class Run:
         if validation.translations or training.metric == "loss":
             self._judge(validation, translator)
         is_over = self.is_over()
-        record: dict[str, Any] = {
-            "epoch": epoch,
-            "updates": progress.updates,
-            "seconds": round(progress.seconds, 1),
-            "loss": progress.loss,
-            "perplexity": math.exp(min(progress.nll, 700.0)),
-            "learning_rate": learning_rate,
-            "gradient_norm": progress.gradient_norm,
-            "skipped_updates": progress.num_skipped,
-            "tokens_per_second": progress.tokens_per_second,
-            "peak_memory_gb": peak_memory_gb(),
-            "validation_loss": validation.loss,
-            "validation_perplexity": validation.perplexity,
-            **{name: score.score for name, score in validation.scores.items()},
-        }
-        self._log(record, validation)
+        record = epoch_record(progress, validation, learning_rate)
+        log_epoch(record, validation, is_best=progress.best_epoch == epoch)
+        if validation.translations:
+            log_samples(self.dev_pairs, validation.translations, training.num_sample_sentences)
         progress.begin_epoch()
         self._unwritten.append(record)
         self._save(is_last=is_over)
-        if self._scalars is not None:
-            for name, value in record.items():
-                self._scalars.add_scalar(name, value, epoch)
-            self._scalars.flush()
+        self._curves.add(record)
         if progress.num_bad_validations == training.early_stopping_patience:
             logger.info("no better %s in %d validations: stopping", training.metric, progress.num_bad_validations)
 
@@ -357,35 +359,21 @@ class Run:
         )
         save(translator, self.run_dir.best, model=self.config.model, card=card)
 
-    def _log(self, record: dict[str, Any], validation: Validation) -> None:
-        scores = "".join(f"  {score.name} {score.score:.2f}" for score in validation.scores.values())
-        logger.info(
-            "epoch %d  loss %.3f  dev perplexity %.2f%s  %s tokens/s  %s%s",
-            record["epoch"],
-            record["loss"],
-            validation.perplexity,
-            scores,
-            f"{record['tokens_per_second']:,.0f}",
-            duration(record["seconds"]),
-            "  (best)" if self.progress.best_epoch == record["epoch"] else "",
+
+def _memory_budget(config: Config, sizes: tuple[int, int]) -> int:
+    """Returns how many bytes an update may take, before a model is built.
+
+    Raises:
+        TrainingError: The model alone takes more than there is.
+    """
+    if has_gpu():
+        return sys.maxsize  # the backend tells when its memory is used up
+    num_parameters = sum(math.prod(shape) for shape in model_shapes(config.model, *sizes).values())
+    needed = training_bytes(num_parameters, with_averages=config.training.ema_decay is not None)
+    available = available_bytes()
+    if needed > available:
+        raise TrainingError(
+            f"the model has {num_parameters:,} parameters, and to train it takes {needed / 1e9:.1f} GB. Received: "
+            f"{available / 1e9:.1f} GB of free memory. Choose a smaller model or vocabulary, or free memory."
         )
-        if validation.translations:
-            for number in range(min(self.config.training.num_sample_sentences, len(self.dev_pairs))):
-                log_sample(self.dev_pairs[number], validation.translations[number])
-
-
-def log_sample(pair: SentencePair, translation: str) -> None:
-    """Logs a translation between its source and its reference."""
-    logger.info(
-        "  source      %s\n  translation %s\n  reference   %s",
-        printable(pair.source),
-        printable(translation),
-        printable(pair.target),
-    )
-
-
-def _tensorboard_writer(run_dir: RunDirectory) -> Any:
-    """Returns what writes TensorBoard's event files, where the package is installed."""
-    if importlib.util.find_spec("tensorboard") is None:
-        return None
-    return importlib.import_module("tensorboard.summary").Writer(str(run_dir.tensorboard))
+    return int((available - needed) * USABLE_SHARE)

@@ -27,7 +27,8 @@ from nmt.training.preparation import (
     read_pairs,
     source_digests,
 )
-from nmt.training.run import Run, log_sample
+from nmt.training.records import log_samples
+from nmt.training.run import Run
 
 logger = logging.getLogger(__name__)
 
@@ -123,6 +124,5 @@ def _report(run_dir: RunDirectory, pairs: list[SentencePair]) -> None:
         files.write_text(temporary / hypotheses_path.name, "".join(f"{line}\n" for line in translations))
         files.write_text(temporary / reference_path.name, "".join(f"{single_line(line)}\n" for line in references))
         files.write_text(temporary / run_dir.test_report.name, result.to_json())
-    for number in range(min(NUM_TEST_SAMPLES, len(pairs))):
-        log_sample(pairs[number], translations[number])
+    log_samples(pairs, translations, NUM_TEST_SAMPLES)
     logger.info("test corpora, %s sentences:\n%s", f"{len(pairs):,}", result.to_text())

@@ -17,6 +17,7 @@ from keras import ops
 
 from nmt.backend import Tensor
 from nmt.data.dataset import Batch
+from nmt.errors import InputError
 from nmt.text.special import PAD_ID
 from nmt.training.backend import apply_if, compiled_gradient, compiled_update, is_out_of_memory
 from nmt.training.objective import Objective, Sums
@@ -56,7 +57,7 @@ class Updater:
 
     def __init__(self, objective: Objective, optimizer: keras.optimizers.Optimizer, clip_norm: float) -> None:
         self.optimizer = optimizer
-        model = objective.model
+        self._model = model = objective.model
         weights = model.trainable_variables
         optimizer.build(weights)
         self.variables: list[keras.Variable] = [*model.variables, *optimizer.variables]
@@ -82,7 +83,14 @@ class Updater:
 
         Args:
             batches: At least one; `ParallelDataset` tells their form.
+
+        Raises:
+            InputError: An id lies outside its vocabulary; some backends would take another piece for it.
         """
+        for batch in batches:
+            _check_ids(batch.source_ids, self._model.source_embedding.input_dim, "source")
+            _check_ids(batch.target_ids, self._model.target_embedding.input_dim, "target")
+            _check_ids(batch.labels, self._model.target_embedding.input_dim, "target")
         num_tokens = sum(int(np.count_nonzero(batch.labels != PAD_ID)) for batch in batches)
         loss = nll = 0.0
         total: list[Tensor] = []
@@ -110,6 +118,15 @@ def halves(batch: Batch) -> tuple[Batch, Batch]:
     middle = len(batch.labels) // 2
     first, second = slice(middle), slice(middle, None)
     return _rows(batch, first), _rows(batch, second)
+
+
+def _check_ids(ids: np.ndarray, vocabulary_size: int, side: str) -> None:
+    lowest, highest = int(ids.min()), int(ids.max())
+    if lowest < 0 or highest >= vocabulary_size:
+        raise InputError(
+            f"{side} ids are from 0 to {vocabulary_size - 1:,}, those of the vocabulary. Received: "
+            f"{lowest if lowest < 0 else highest:,}. Was the corpus encoded with the tokenizer of this model?"
+        )
 
 
 def _rows(batch: Batch, rows: slice) -> Batch:

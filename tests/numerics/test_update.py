@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nmt.data.dataset import Batch
+from nmt.errors import InputError
 from nmt.text.special import BOS_ID, EOS_ID, PAD_ID
 from nmt.training.objective import Objective
 from nmt.training.optimizers import averaged_weights, build_optimizer
@@ -341,3 +342,15 @@ class TestMemory:
         with pytest.raises(ValueError, match="a shape"):
             bench.updater([WHOLE])
         assert seen == [4]
+
+
+@pytest.mark.parametrize(("name", "bad_id"), [("source_ids", 11), ("target_ids", 11), ("labels", 200), ("labels", -1)])
+def test_ids_outside_the_vocabulary_are_refused(name, bad_id, bench):
+    """JAX takes the nearest row of an embedding, TensorFlow on a GPU zeros; before anything has changed."""
+    ids = getattr(WHOLE, name).copy()
+    ids[0, 0] = bad_id
+    before = bench.values()
+    with pytest.raises(InputError, match=rf"ids are from 0 to 10.*Received: {bad_id}\."):
+        bench.updater([WHOLE, WHOLE._replace(**{name: ids})])
+    for value, was in zip(bench.values(), before, strict=True):
+        np.testing.assert_array_equal(value, was)

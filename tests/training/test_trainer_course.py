@@ -17,7 +17,7 @@ import pytest
 from nmt.errors import TokenizerError
 from nmt.evaluation.metrics import MetricScore
 from nmt.text.tokenizer import Tokenizer
-from nmt.training import limits, preparation, state
+from nmt.training import limits, preparation, records, state
 from nmt.training import run as run_module
 from nmt.training.update import Outcome, Updater
 from nmt.training.validation import Validation
@@ -392,8 +392,8 @@ def test_tensorboard_is_told_where_it_is_installed(script, tree, tmp_path, monke
         def flush(self):
             pass
 
-    monkeypatch.setattr(run_module.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(run_module.importlib, "import_module", lambda name: SimpleNamespace(Writer=Recorder))
+    monkeypatch.setattr(records.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(records.importlib, "import_module", lambda name: SimpleNamespace(Writer=Recorder))
     run_dir = run(with_changes(tree, {"training.max_epochs": 1}), tmp_path / "run")
     assert told[0] == str(run_dir.tensorboard)
     [record] = run_dir.metrics.read()

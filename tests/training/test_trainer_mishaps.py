@@ -291,6 +291,32 @@ class TestAccumulation:
         assert [entry["updates"] for entry in run_dir.metrics.read()] == [2, 4]
 
 
+class TestMemory:
+    def test_a_batch_that_does_not_fit_is_worked_on_in_parts(self, script, tree, tmp_path, monkeypatch, caplog):  # noqa: F811
+        """Told once, and with the same pairs in each update; a run that goes on keeps the budget."""
+        monkeypatch.setattr(run_module, "available_bytes", lambda: 150_000)
+        script.on_update = send(signal.SIGTERM, 2)
+        with pytest.raises(Stopped):
+            run(with_changes(tree, FOUR_EPOCHS), tmp_path / "run")
+        assert caplog.text.count("are worked on in parts") == 1
+        assert script.batches_of_epochs[0] > 1
+        budget = tiny_run.memory_budget(RunDirectory(tmp_path / "run"))
+        assert 0 < budget < 150_000
+        monkeypatch.setattr(run_module, "available_bytes", lambda: 10**12)
+        caplog.clear()
+        script.on_update = lambda number: None
+        resumed = run(with_changes(tree, FOUR_EPOCHS), tmp_path / "run", resume=True)
+        assert script.batches_of_epochs[-1] > 1
+        assert tiny_run.memory_budget(resumed) == budget
+        assert "in parts" not in caplog.text
+
+    def test_a_model_that_does_not_fit_is_refused_before_it_is_built(self, script, tree, tmp_path, monkeypatch):  # noqa: F811
+        monkeypatch.setattr(run_module, "available_bytes", lambda: 50_000)
+        monkeypatch.setattr(run_module, "build_model", None)
+        with pytest.raises(TrainingError, match=r"4,590 parameters.*0\.0 GB of free memory.*smaller model"):
+            run(tree, tmp_path / "run")
+
+
 class TestOtherSources:
     def stopped(self, script, settings, folder):  # noqa: F811
         """Leaves a run that was stopped in its second epoch."""

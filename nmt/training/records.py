@@ -1,0 +1,94 @@
+"""What is told of an epoch: its record, its line in the log, translations to look at, TensorBoard's curves.
+
+This module knows how far training is and what a validation found, nothing of how training goes on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nmt.terminal import printable
+from nmt.text.corpus import SentencePair
+from nmt.training.display import duration, peak_memory_gb
+from nmt.training.progress import Progress
+from nmt.training.validation import Validation
+
+logger = logging.getLogger(__name__)
+
+
+def epoch_record(progress: Progress, validation: Validation, learning_rate: float) -> dict[str, Any]:
+    """Returns the record of an epoch for `metrics.jsonl`.
+
+    Args:
+        progress: With `epoch` the number of this one, and the sums of its updates.
+        validation: What followed it.
+        learning_rate: That of its last update.
+    """
+    return {
+        "epoch": progress.epoch,
+        "updates": progress.updates,
+        "seconds": round(progress.seconds, 1),
+        "loss": progress.loss,
+        "perplexity": math.exp(min(progress.nll, 700.0)),
+        "learning_rate": learning_rate,
+        "gradient_norm": progress.gradient_norm,
+        "skipped_updates": progress.num_skipped,
+        "tokens_per_second": progress.tokens_per_second,
+        "peak_memory_gb": peak_memory_gb(),
+        "validation_loss": validation.loss,
+        "validation_perplexity": validation.perplexity,
+        **{name: score.score for name, score in validation.scores.items()},
+    }
+
+
+def log_epoch(record: Mapping[str, Any], validation: Validation, *, is_best: bool) -> None:
+    """Logs an epoch on one line."""
+    scores = "".join(f"  {score.name} {score.score:.2f}" for score in validation.scores.values())
+    logger.info(
+        "epoch %d  loss %.3f  dev perplexity %.2f%s  %s tokens/s  %s%s",
+        record["epoch"],
+        record["loss"],
+        validation.perplexity,
+        scores,
+        f"{record['tokens_per_second']:,.0f}",
+        duration(record["seconds"]),
+        "  (best)" if is_best else "",
+    )
+
+
+def log_samples(pairs: Sequence[SentencePair], translations: Sequence[str], num_samples: int) -> None:
+    """Logs the first translations, each between its source and its reference."""
+    for pair, translation in list(zip(pairs, translations, strict=True))[:num_samples]:
+        logger.info(
+            "  source      %s\n  translation %s\n  reference   %s",
+            printable(pair.source),
+            printable(translation),
+            printable(pair.target),
+        )
+
+
+class Curves:
+    """TensorBoard's event files, where the package is installed; nothing otherwise.
+
+    Args:
+        folder: Where they lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._writer: Any = None
+        if importlib.util.find_spec("tensorboard") is not None:
+            self._writer = importlib.import_module("tensorboard.summary").Writer(str(folder))
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Adds the numbers of an epoch."""
+        if self._writer is None:
+            return
+        for name, value in record.items():
+            self._writer.add_scalar(name, value, record["epoch"])
+        self._writer.flush()
