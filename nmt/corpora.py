@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -52,14 +53,40 @@ def read_corpora(corpora: Sequence[Corpus], source_language: str, target_languag
 
 
 def stream_corpora(
-    corpora: Sequence[Corpus], source_language: str, target_language: str, *, max_held: int
+    corpora: Sequence[Corpus],
+    source_language: str,
+    target_language: str,
+    *,
+    max_held: int,
+    held_out: Mapping[str, Sequence[SentencePair]] | None = None,
 ) -> PairStream:
-    """Reads corpora as `read_corpora` does, without holding the pairs in memory where there are more than `max_held`.
+    """Reads corpora to train on as `read_corpora` does, without holding more than `max_held` pairs in memory.
+
+    Warns where they are few, and where they have pairs that are held out.
+
+    Args:
+        corpora: Sections of the configuration.
+        source_language: Code of the source language.
+        target_language: Code of the target language.
+        max_held: Most pairs that are held in memory; of more none are.
+        held_out: Pairs that are not to be trained on, by what they are for, such as `dev`.
 
     Raises:
         CorpusError: As for `read_corpora`, and before this function returns.
     """
-    stream = PairStream([_Reading(corpus, source_language, target_language) for corpus in corpora], max_held=max_held)
+    held_out = held_out or {}
+    stream = PairStream(
+        [_Reading(corpus, source_language, target_language) for corpus in corpora],
+        max_held=max_held,
+        watched={pair.digest() for pairs in held_out.values() for pair in pairs},
+    )
+    for name, pairs in held_out.items():
+        if num_shared := sum(pair.digest() in stream.found for pair in pairs):
+            logger.warning(
+                "%s corpora: %s of %s pairs are among the training pairs too: what is scored on them says little of "
+                "other text.",
+                name, f"{num_shared:,}", f"{len(pairs):,}",
+            )  # fmt: skip
     if len(stream) < FEW_PAIRS:
         logger.warning(
             "%s training pair%s: too few for a language. Good translation begins at some 10,000.",
@@ -89,6 +116,10 @@ class PairStream:
     Args:
         parts: Each gives its pairs anew whenever it is iterated over.
         max_held: Most pairs that are held in memory.
+        watched: Digests of pairs to look out for.
+
+    Attributes:
+        found: Those of them that are among the pairs.
 
     Raises:
         CorpusError: When the stream is made, what the parts raise; later, that they no longer give the same pairs.
@@ -99,14 +130,20 @@ class PairStream:
         (2, ['Oui.', 'Non.'])
     """
 
-    def __init__(self, parts: Sequence[Iterable[SentencePair]], *, max_held: int) -> None:
+    def __init__(
+        self, parts: Sequence[Iterable[SentencePair]], *, max_held: int, watched: AbstractSet[bytes] = frozenset()
+    ) -> None:
         self._parts = parts
         self._num_pairs = 0
         self._held: list[SentencePair] | None = []
+        self.found: set[bytes] = set()
         digest = hashlib.blake2b()
         for pair in chain.from_iterable(parts):
             self._num_pairs += 1
-            digest.update(pair.digest())
+            of_pair = pair.digest()
+            digest.update(of_pair)
+            if of_pair in watched:
+                self.found.add(of_pair)
             if self._num_pairs > max_held:
                 self._held = None
             elif self._held is not None:

@@ -395,7 +395,7 @@ def test_a_mistake_is_one_message(name, train, tmp_path):
 
 
 def test_a_bomb_is_one_message(train, tmp_path):
-    (tmp_path / "a.tsv.gz").write_bytes(gzip.compress(b"a word\tun mot\n" * 1_300_000))
+    (tmp_path / "a.tsv.gz").write_bytes(gzip.compress((b"a word " * 30 + b"\tun mot\n") * 80_000))
     status, err = train({"type": "tsv", "path": str(tmp_path / "a.tsv.gz")})
     assert status == 2
     problem = "the archive unpacks to more than 250 times its size, as no text does"
@@ -504,6 +504,20 @@ def test_few_pairs_to_train_on_are_a_warning(num_pairs, is_few, tmp_path, caplog
     caplog.clear()
     read_corpora([corpus], "en", "fr")  # to be translated: one line is enough
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize("max_held", [0, 100])
+def test_pairs_that_are_trained_and_scored_on_are_a_warning(max_held, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(corpora, "FEW_PAIRS", 0)
+    make_files(tmp_path, {"a.tsv": b"one\tun\ntwo\tdeux\ntwo\tdeux\nthree\ttrois\n"})
+    shared, other = SentencePair("two", "deux"), SentencePair("two", "DEUX")
+    held_out = {"dev": [shared, other, shared], "test": [other], "none": []}
+    caplog.set_level(logging.WARNING, "nmt")
+    stream = stream_corpora([TSVCorpus(path=str(tmp_path / "a.tsv"))], "en", "fr", max_held=max_held, held_out=held_out)
+    assert len(list(stream)) == 4
+    assert caplog.messages == [
+        "dev corpora: 2 of 3 pairs are among the training pairs too: what is scored on them says little of other text."
+    ]
 
 
 def test_duplicates_alone_are_counted(tmp_path):
