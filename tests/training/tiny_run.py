@@ -118,6 +118,11 @@ def progress(run_dir: RunDirectory) -> dict:
     return {key: value for key, value in values.items() if key not in TIMES}
 
 
+def memory_budget(run_dir: RunDirectory) -> int | None:
+    """Returns how many bytes an update of the run may take."""
+    return json.loads((last_checkpoint(run_dir) / "progress.json").read_text())["memory_budget"]
+
+
 def assert_same_run(one: RunDirectory, other: RunDirectory) -> None:
     """Holds two runs to be the same bit for bit: state, best model, metrics."""
     assert progress(one) == progress(other)
