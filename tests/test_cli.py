@@ -198,12 +198,15 @@ def test_repl_in_a_pipe_translates(run: Run) -> None:
     assert (finished.status, finished.out, finished.err) == (0, "/HELP\nONE\n", "")
 
 
-def test_score_writes_a_line_for_each_pair(run: Run, tmp_path: Path) -> None:
+def test_score_writes_a_line_for_each_pair(run: Run, tmp_path: Path, translator: FakeTranslator) -> None:
     (tmp_path / "source").write_text("a\nb\n")
     (tmp_path / "target").write_text("xx\nyyyy z\n")
     finished = run("score", "model", "--source", tmp_path / "source", "--target", tmp_path / "target")
     assert finished.out == "-2.000000\t-1.000000\n-6.000000\t-2.000000\n"
     assert finished.err == "2 lines, 5 pieces: log-probability -8.00, -1.6000 a piece, perplexity 4.95\n"
+    words = ["--batch-size", "7", "--workers", "3"]
+    run("score", "model", "--source", tmp_path / "source", "--target", tmp_path / "target", *words)
+    assert translator.calls[-1][1] == {"batch_size": 7, "workers": 3}
     (tmp_path / "target").write_text("xx\n")
     finished = run("score", "missing", "--source", tmp_path / "source", "--target", tmp_path / "target")
     assert finished.status == 2
@@ -245,11 +248,21 @@ def test_evaluate_compares_with_a_baseline(run: Run, test_set: list[str | Path],
 
 
 def test_evaluate_hands_on_its_options(run: Run, test_set: list[str | Path], translator: FakeTranslator) -> None:
-    options = ["--tokenize", "none", "--lowercase", "--beam-size", "2", "--length-penalty", "0.5", "--batch-size", "3"]
-    finished = run("evaluate", "model", *test_set, *options)
+    search = {
+        "beam_size": 2,
+        "length_penalty": 0.5,
+        "coverage_penalty": 0.25,
+        "min_length_ratio": 0.5,
+        "max_length_ratio": 1.5,
+        "no_repeat_ngram_size": 3,
+        "batch_size": 3,
+    }
+    words = [word for name, value in search.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    finished = run("evaluate", "model", *test_set, "--tokenize", "none", "--lowercase", *words, "--workers", "4")
     assert "tok:none" in finished.out
     assert "case:lc" in finished.out
-    assert translator.calls[0][1].items() >= {"beam_size": 2, "length_penalty": 0.5, "batch_size": 3}.items()
+    assert translator.calls[0][1].items() >= search.items()
+    assert translator.workers == 4
 
 
 def test_evaluate_refuses_a_misspelt_metric_first(run: Run, test_set: list[str | Path]) -> None:

@@ -184,3 +184,16 @@ def test_a_split_that_is_not_there(config: Path) -> None:
 def test_the_languages_must_be_those_of_the_model(config: Path) -> None:
     with pytest.raises(InputError, match=r"fr to en\. Received: en to fr"):
         evaluate(held_out.Text(config=config, split="dev"), translator=FakeTranslator("fr", "en"), num_resamples=0)
+
+
+def test_what_was_odd_is_in_the_report(text: held_out.Text) -> None:
+    assert text.source is not None
+    text.source.write_text("a loop\ntwo loops\n\nagain\n")
+    report = evaluate(text, held_out.Systems(Path("ours"), Path("theirs")), metrics=["bleu"])
+    told = [note for note in report.notes if note.startswith(("ours: ", "theirs: "))]
+    one_each = [
+        "1 output repeated itself, and the next best one that does not stands in its place.",
+        "2 outputs repeat themselves, and no other hypotheses of their lines were better.",
+    ]
+    assert told == [f"{name}: {message}" for name in ("ours", "theirs") for message in one_each]
+    assert all(note in report.to_text() for note in told)

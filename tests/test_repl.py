@@ -194,6 +194,23 @@ def test_pasted_lines_are_answered_one_by_one(
     ]
 
 
+def test_a_pasted_line_that_is_refused_drops_no_other(
+    conversation: repl.Conversation, keys: PipeInput, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The lines behind it were dropped without a word, and a blank one moved those behind it up.
+    lines, errors = shown_after(conversation, keys, "\x1b[200~one\n/etc/passwd\n\ntwo\x1b[201~\r\r\x04", capsys)
+    assert lines == ["ONE", "", "TWO"]
+    assert errors.startswith("error: no such command: /etc/passwd.")
+
+
+def test_what_is_odd_about_an_answer_is_told(
+    conversation: repl.Conversation, keys: PipeInput, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines, errors = shown_after(conversation, keys, "loop\rone\r\x04", capsys)
+    assert lines == ["LOOP", "ONE"]
+    assert errors == "1 output repeats itself, and no other hypothesis of its line was better\n"
+
+
 def test_answers_are_inert(
     conversation: repl.Conversation, keys: PipeInput, capsys: pytest.CaptureFixture[str]
 ) -> None:
