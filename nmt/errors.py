@@ -9,6 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_MAX_NAMES = 30
+_MAX_NAME_LENGTH = 80
+
 
 class NMTError(Exception):
     """A mistake in what the user gave: a command, a file, a configuration. Base of all errors raised on purpose.
@@ -55,11 +58,12 @@ class TrainingError(NMTError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Returns a hint that names the nearest known name, or lists what is known.
+    r"""Returns a hint that names the nearest known name, or lists what is known, on one line.
 
     Args:
         name: What was received.
-        known: The names that would have been accepted.
+        known: The names that would have been accepted. They may come from a file, so of very many the first are looked
+            at, of long ones the beginning is shown, and a line break is shown as `\n`.
 
     Example:
         >>> did_you_mean("beam_sise", ["beam_size", "batch_size"])
@@ -68,7 +72,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         'Known: bleu, chrf.'
     """
     candidates = sorted(known)
-    nearest = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
+    comparable = [candidate for candidate in candidates[:1000] if len(candidate) <= _MAX_NAME_LENGTH]
+    nearest = difflib.get_close_matches(name[: _MAX_NAME_LENGTH + 1], comparable, n=1, cutoff=0.6)
     if nearest:
-        return f"Did you mean `{nearest[0]}`?"
-    return f"Known: {', '.join(candidates)}."
+        return f"Did you mean `{_shown(nearest[0])}`?"
+    others = f" and {len(candidates) - _MAX_NAMES:,} more" if len(candidates) > _MAX_NAMES else ""
+    return f"Known: {', '.join(map(_shown, candidates[:_MAX_NAMES]))}{others}."
+
+
+def _shown(name: str) -> str:
+    shown = name if name.isprintable() else repr(name)[1:-1]
+    return shown if len(shown) <= _MAX_NAME_LENGTH else f"{shown[: _MAX_NAME_LENGTH - 3]}..."

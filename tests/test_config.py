@@ -75,7 +75,7 @@ ONE_PROBLEM = [
     ("tokeniser: {}", "tokeniser: unknown key. Did you mean `tokenizer`?"),
     (
         "batching: {zzz: 1}",
-        "batching.zzz: unknown key. Known: size, unit.",
+        "batching.zzz: unknown key. Known: batches_per_update, size, unit.",
     ),
     (
         'model: {"a\\eb": 1}',
@@ -232,6 +232,23 @@ def test_both_problems_across_sections_are_reported_at_once(tmp_path: Path) -> N
         "model.tied_embeddings",
         "decoding.min_length_ratio",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("[*x]", "aliases are not allowed; write the value out"),
+        ("{<<: {a: 1}}", "merge keys are not allowed; write the keys out"),
+        ("!!python/name:os.system", "tags are not allowed; remove `tag:yaml.org,2002:python/name:os.system`"),
+        ("{a: 1, a: 2}", "duplicate key `a`; keep one of them"),
+        ("[" * 30, "it is nested too deeply; the limit is 20 levels"),
+    ],
+)
+def test_the_value_of_an_override_is_as_strict(tmp_path: Path, value: str, problem: str) -> None:
+    (tmp_path / "c.yaml").write_text(GOOD)
+    with pytest.raises(ConfigError) as caught:
+        config.load(tmp_path / "c.yaml", [f"data={value}"])
+    assert str(caught.value) == f"--set data: not valid YAML: line 1: {problem}. Received: {value!r}"
 
 
 def test_of_very_many_problems_the_first_are_told(tmp_path: Path) -> None:
