@@ -30,9 +30,9 @@ One YAML file describes a run: `nmt train configs/quickstart.yaml`. Only `source
 nmt train configs/quickstart.yaml --set training.max_epochs=5 --set 'data.test={type: files, source: en, target: fr}'
 ```
 
-A list can't be changed in part: set it whole. The file is YAML 1.2 without aliases, tags and duplicate keys: `no` is
-the language Norwegian, `1e-3` is a number, `010` and `2024-01-01` are text. The run directory keeps the resolved
-configuration with every default filled in.
+A list can't be changed in part: set it whole. The file is YAML 1.2 without anchors, aliases, merge keys, tags
+and duplicate keys: `no` is the language Norwegian, `1e-3` is a number, `010` and `2024-01-01` are text. The run
+directory keeps the resolved configuration with every default filled in.
 """
 
 
