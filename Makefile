@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := runs/quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs check benchmark clean
+.PHONY: help demo test lint types docs check soak benchmark clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -31,6 +31,9 @@ docs: .venv/installed-dev ## write docs/configuration.md from the fields of nmt/
 
 check: ## run everything that CI runs
 	bash .ci/run
+
+soak: .venv/installed-dev ## try for hours what the tests of reliability try for a minute (about 3 hours)
+	$(BIN)/python -m pytest -m "slow or not slow" --soak 20 -rP tests/reliability tests/test_traps.py
 
 benchmark: .venv/installed ## measure the speed and memory of training and translation on this machine (a few minutes)
 	$(BIN)/python scripts/benchmark.py limit

@@ -7,6 +7,7 @@ Keras numbers by process, and what a new process does not remember, is held by `
 from __future__ import annotations
 
 import os
+import random
 import signal
 
 import keras
@@ -82,21 +83,38 @@ def signal_at(monkeypatch, *, update=None, validation=None):
     monkeypatch.setattr(run_module, "validate", counting("validation", run_module.validate, validation))
 
 
-def test_stopped_five_times(tree, straight, tmp_path):
-    """After the first update, inside an epoch, before a validation, in a validation, in the last epoch."""
-    stops = [{"update": 1}, {"update": 1}, {"update": 2}, {"validation": 2}, {"update": 2}]
+def stop_again_and_again(tree, folder, stops):
+    """Runs into each stop in turn, then to the end; returns where each was: epochs and updates done."""
     reached = []
     for number, stop in enumerate(stops):
         with pytest.MonkeyPatch.context() as monkeypatch:
             signal_at(monkeypatch, **stop)
             with pytest.raises(Stopped):
-                tiny_run.run(tree, tmp_path / "run", resume=number > 0)
-        progress = tiny_run.progress(RunDirectory(tmp_path / "run"))
+                tiny_run.run(tree, folder, resume=number > 0)
+        progress = tiny_run.progress(RunDirectory(folder))
         reached.append((progress["epoch"], progress["updates"]))
+    tiny_run.run(tree, folder, resume=True)
+    return reached
+
+
+def test_stopped_five_times(tree, straight, tmp_path):
+    """After the first update, inside an epoch, before a validation, in a validation, in the last epoch."""
+    stops = [{"update": 1}, {"update": 1}, {"update": 2}, {"validation": 2}, {"update": 2}]
+    reached = stop_again_and_again(tree, tmp_path / "run", stops)
     assert reached == [(0, 1), (0, 2), (0, 4), (1, 8), (2, 10)]
-    resumed = tiny_run.run(tree, tmp_path / "run", resume=True)
+    resumed = RunDirectory(tmp_path / "run")
     tiny_run.assert_same_run(resumed, straight)
     assert tiny_run.progress(resumed)["updates"] == NUM_EPOCHS * UPDATES_PER_EPOCH
+
+
+def test_stopped_at_random(tree, straight, tmp_path, seed, soak):
+    """Only with `--soak`: as often as makes 50 stops with `make soak`."""
+    generator = random.Random(seed)
+    for number in range(soak // 2):
+        stops = [{"validation": 1}, *({"update": generator.randint(1, 2)} for _ in range(4))]  # 12 updates at most
+        generator.shuffle(stops)
+        stop_again_and_again(tree, tmp_path / f"run-{number}", stops)
+        tiny_run.assert_same_run(RunDirectory(tmp_path / f"run-{number}"), straight)
 
 
 def test_the_test_can_fail(tree, straight, tmp_path):
