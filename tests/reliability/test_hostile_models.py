@@ -285,7 +285,7 @@ HOSTILE: dict[str, tuple[Change, str]] = {
         "D/joint.spm: not a whole SentencePiece model: it is truncated, or no SentencePiece model at all. Copy it again, or train a new one.",
     ),
     "a tokenizer of one endless number": (
-        put("joint.spm", b"\x80" * 1_000_000),
+        put("joint.spm", b"\xff" * 1_000_000),
         "D/joint.spm: not a whole SentencePiece model: it is truncated, or no SentencePiece model at all. Copy it again, or train a new one.",
     ),
     "a tokenizer with a field of 2**62 bytes": (
