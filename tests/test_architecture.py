@@ -66,6 +66,9 @@ MAY_IMPORT = {
     "nmt.training.losses": "nmt.backend",
     "nmt.training": "nmt.backend nmt.data nmt.model nmt.text.special",
     "nmt.training.state": "nmt.errors nmt.checkpoints nmt.training",
+    "nmt.training.update": "nmt.errors nmt.backend nmt.data nmt.text.special nmt.training",
+    "nmt.training.memory": "nmt.config nmt.data nmt.training",
+    "nmt.training.records": "nmt.terminal nmt.text.corpus nmt.training",
     # the shell: it alone puts the pieces together
     "nmt.decoding.translator": "nmt.errors nmt.config nmt.text nmt.decoding",
     "nmt.loading": (
@@ -76,7 +79,7 @@ MAY_IMPORT = {
         "nmt.errors nmt.files nmt.config nmt.backend nmt.corpora nmt.text nmt.data nmt.run_dir nmt.training"
     ),
     "nmt.training.run": (
-        "nmt.errors nmt.checkpoints nmt.config nmt.backend nmt.terminal nmt.text nmt.data nmt.training nmt.run_dir "
+        "nmt.errors nmt.checkpoints nmt.config nmt.backend nmt.text nmt.data nmt.training nmt.run_dir "
         "nmt.loading nmt.model_card nmt.decoding"
     ),
     "nmt.training.trainer": ("nmt.files nmt.config nmt.text nmt.training nmt.run_dir nmt.loading nmt.evaluation"),
@@ -103,8 +106,8 @@ MAY_IMPORT = {
 # Library modules take plain values; these are the shell that reads the configuration.
 READS_CONFIG = {
     "nmt", "nmt.cli", "nmt.repl", "nmt.training_run", "nmt.training.trainer", "nmt.training.run",
-    "nmt.training.preparation", "nmt.decoding.translator", "nmt.loading", "nmt.held_out", "nmt.model_file",
-    "nmt.corpora",
+    "nmt.training.memory", "nmt.training.preparation", "nmt.decoding.translator", "nmt.loading", "nmt.held_out",
+    "nmt.model_file", "nmt.corpora",
 }  # fmt: skip
 
 # The other backends' frameworks, each with the module that needs more than `keras.ops` gives; the reason stands there.

@@ -177,7 +177,7 @@ def results(tree, folder, caplog):
     """Trains and returns all that a run leaves, by what it is."""
     caplog.clear()
     with pytest.MonkeyPatch.context() as monkeypatch, caplog.at_level(logging.INFO, "nmt"):
-        monkeypatch.setattr(ParallelDataset, "__len__", lambda _: 2)
+        monkeypatch.setattr(ParallelDataset, "__len__", lambda self: min(2, sum(self._num_batches)))
         monkeypatch.setattr(course, "validate", Validations())
         seconds = iter(range(10_000))
         clock = SimpleNamespace(monotonic=lambda: next(seconds) / 10)
