@@ -64,7 +64,7 @@ MAY_IMPORT = {
         "nmt.backend nmt.data.batching nmt.layers nmt.model nmt.decoding.search nmt.decoding.token_ids nmt.text.special"
     ),
     "nmt.training.losses": "nmt.backend",
-    "nmt.training": "nmt.backend nmt.data nmt.model nmt.text.special",
+    "nmt.training": "nmt.backend nmt.model nmt.text.special",
     "nmt.training.state": "nmt.errors nmt.checkpoints nmt.training",
     "nmt.training.update": "nmt.errors nmt.backend nmt.data nmt.text.special nmt.training",
     "nmt.training.memory": "nmt.config nmt.data nmt.training",
