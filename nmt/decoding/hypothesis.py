@@ -5,6 +5,7 @@ This module knows nothing of models, searches or tokenizers.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -86,6 +87,19 @@ def join(parts: Sequence[tuple[str, list[Hypothesis]]]) -> list[Hypothesis]:
         )
         for ranked in zip(*(found for _, found in parts), strict=False)
     ]
+
+
+def fall_back(pool: list[Hypothesis], wider: list[Hypothesis]) -> list[Hypothesis]:
+    """Returns the hypotheses of a wider search, those that loop behind the others; the same pool where all of them do.
+
+    Whichever takes the place of a best one that loops is marked.
+    """
+    others = [one for one in wider if not one.is_looping]
+    if not others:
+        return pool
+    if pool[0].is_looping:
+        others[0] = dataclasses.replace(others[0], is_fallback=True)
+    return others + [one for one in wider if one.is_looping]
 
 
 @dataclass

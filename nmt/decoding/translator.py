@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from nmt.config import DecodingConfig
 from nmt.decoding.forced import ForcedModel, force
-from nmt.decoding.hypothesis import Counts, Hypothesis, Score, join
+from nmt.decoding.hypothesis import Counts, Hypothesis, Score, fall_back, join
 from nmt.decoding.loops import is_looping
 from nmt.decoding.search import BeamSearch, Finished, SearchOptions, StepModel
 from nmt.decoding.workers import Stoppable, in_parallel
@@ -37,6 +37,9 @@ MAX_BATCH_PIECES = 8192
 
 MAX_BATCH_HYPOTHESES = 4096
 """Most hypotheses of a batch, unless one beam alone has more: bounds its memory, however wide the beam."""
+
+FALLBACK_BEAM_SIZE = 5
+"""Narrowest beam in which another hypothesis is looked for where the best one loops: greedy search has no other."""
 
 EXTRA_TARGET_PIECES = 10
 """Pieces an output may have beyond its ratio of the source, so that one word can become several."""
@@ -106,9 +109,9 @@ class Translator:
 
         A blank line gives a blank hypothesis. A line of more pieces than `max_source_pieces` is translated in parts,
         which are joined again, by a space where a word begins. Where the best hypothesis of a line loops, repeating
-        itself as the source does not (`nmt.decoding.loops`), the next best that doesn't takes its place; with a beam of
-        one there is none. Half a surrogate pair, which a Python string can hold, is read as U+FFFD. A hypothesis tells
-        what befell it, and how many lines each befell is logged.
+        itself as the source does not (`nmt.decoding.loops`), the next best that doesn't takes its place, found in a
+        beam of `FALLBACK_BEAM_SIZE` at least. Half a surrogate pair, which a Python string can hold, is read as U+FFFD.
+        A hypothesis tells what befell it, and how many lines each befell is logged.
 
         Args:
             lines: Raw text, one sentence or so each.
@@ -304,13 +307,14 @@ class Translator:
 
         hypotheses = [finish(number, pool) for number, pool in enumerate(found)]
         looping = [number for number, pool in enumerate(hypotheses) if any(one.is_looping for one in pool)]
-        if looping and n_best < decoding.beam_size:
-            # The search drops what can't be among the best `n_best`: for the few that need more it is made again.
-            again = _search(model, decoding, decoding.beam_size)
-            wider = again([source_ids[number] for number in looping], *(limit[looping] for limit in limits))
-            for number, pool in zip(looping, wider, strict=True):
-                hypotheses[number] = finish(number, pool)
-        hypotheses = [_loops_last(pool)[:n_best] for pool in hypotheses]
+        # The search drops what can't be among the best `n_best`: for the few that need more it is made again.
+        beam_size = max(decoding.beam_size, FALLBACK_BEAM_SIZE)
+        again = _search(model, decoding.with_changes({"beam_size": beam_size}), beam_size)
+        for start in range(0, len(looping), size := max(1, MAX_BATCH_HYPOTHESES // beam_size)):
+            few = looping[start : start + size]
+            wider = again([source_ids[number] for number in few], *(limit[few] for limit in limits))
+            for number, pool in zip(few, wider, strict=True):
+                hypotheses[number] = fall_back(hypotheses[number], finish(number, pool))[:n_best]
         return self._with_attention(source_ids, hypotheses) if with_attention else hypotheses
 
     def _hypothesis(self, found: Finished, source: str, max_length: int) -> Hypothesis:
@@ -341,14 +345,6 @@ class Translator:
 def _check_lines(lines: Sequence[str]) -> None:
     if isinstance(lines, str):
         raise InputError("a translator takes a list of lines. Received: one string. Put it in a list: [line].")
-
-
-def _loops_last(pool: list[Hypothesis]) -> list[Hypothesis]:
-    """Moves hypotheses that loop behind those that don't; whichever takes the place of the best one is marked."""
-    others = [one for one in pool if not one.is_looping]
-    if others and pool[0].is_looping:
-        others[0] = dataclasses.replace(others[0], is_fallback=True)
-    return others + [one for one in pool if one.is_looping]
 
 
 def _log(counts: Counts) -> None:

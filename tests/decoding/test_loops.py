@@ -13,7 +13,7 @@ from nmt.config import DecodingConfig
 from nmt.decoding.hypothesis import Counts, Hypothesis
 from nmt.decoding.loops import is_looping, most_repeats
 from nmt.decoding.search import Candidates
-from nmt.decoding.translator import EXTRA_TARGET_PIECES, Translator
+from nmt.decoding.translator import EXTRA_TARGET_PIECES, FALLBACK_BEAM_SIZE, Translator
 from nmt.text.special import BOS_ID, EOS_ID
 from nmt.text.tokenizer import Tokenizer, train_tokenizer
 
@@ -126,9 +126,19 @@ def test_the_next_hypothesis_takes_the_place_of_a_loop(tokenizer, caplog):
     assert not caplog.messages, "whoever gives counts does what there is to say"
 
 
-def test_hypotheses_that_loop_stand_last(tokenizer):
+def test_greedy_search_falls_back_too(tokenizer):
+    # It has no next hypothesis: a wider beam is searched for one.
     model = translator(tokenizer)
-    (pool,) = model.translate_n_best([SHORT], n_best=2)
+    found = model.translate([SHORT, "the dog sees"], beam_size=1)
+    assert [one.token_ids for one in found] == [(model.model.once,)] * 2
+    assert [one.flags for one in found] == [["fallback"], []]
+    assert model.model.num_encoded == [2, 1]
+
+
+@pytest.mark.parametrize("beam_size", [2, FALLBACK_BEAM_SIZE, FALLBACK_BEAM_SIZE + 2])
+def test_hypotheses_that_loop_stand_last(beam_size, tokenizer):
+    model = translator(tokenizer)
+    (pool,) = model.translate_n_best([SHORT], n_best=2, beam_size=beam_size)
     assert [one.flags for one in pool] == [["fallback"], ["capped", "looping"]]
     assert pool[0].score < pool[1].score == pytest.approx(-1.1)
     (first,) = model.translate([SHORT])
@@ -137,8 +147,9 @@ def test_hypotheses_that_loop_stand_last(tokenizer):
 
 def test_where_everything_loops_the_best_stays_and_is_told_of(tokenizer, caplog):
     limit = 2 * len(tokenizer.encode([SHORT])[0]) + EXTRA_TARGET_PIECES
-    for model, beam_size in ((translator(tokenizer, once=None), 2), (translator(tokenizer), 1)):
+    for beam_size in (1, 2, FALLBACK_BEAM_SIZE + 1):
         caplog.clear()
+        model = translator(tokenizer, once=None)
         (found,) = model.translate([SHORT], beam_size=beam_size)
         assert found.token_ids == (model.model.often,) * limit
         assert found.flags == ["capped", "looping"]
