@@ -17,6 +17,7 @@ from typing import TextIO
 
 from nmt import files
 from nmt.errors import FileError
+from nmt.system_errors import explained
 from nmt.terminal import printable
 
 BROKEN_PIPE_STATUS = 141
@@ -130,7 +131,7 @@ def write_result(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             raise SystemExit(BROKEN_PIPE_STATUS) from None
-        with files.explained("standard output", "write"):
+        with explained("standard output", "write"):
             raise
 
 

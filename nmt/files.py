@@ -26,28 +26,12 @@ from typing import Any
 
 from nmt import name_exchange
 from nmt.errors import FileError
+from nmt.system_errors import explained
 
 _LOGGER = logging.getLogger(__name__)
 _TEMPORARY = re.compile(r"\.nmt-(?:[0-9a-f]{16}|[0-9a-z_]{8})\.tmp")  # ours, and those of `tempfile`
 _ASIDE = re.compile(r"\.nmt-old\.(.+)")
 _TAIL_BYTES = 65_536
-
-_REMEDIES = {
-    errno.ENOSPC: "Free some space there, or choose another folder.",
-    errno.EDQUOT: "Free some of your quota there, or choose another folder.",
-    errno.EMFILE: "Allow the process more open files: ulimit -n 1024.",
-    errno.EROFS: "Choose a folder that can be written.",
-    errno.EACCES: "Check its permissions, or choose another path.",
-    errno.EPERM: "Check its permissions, or choose another path.",
-    errno.EIO: "The disk reports an error: check it before you rely on it.",
-    errno.EISDIR: "Give the path of a file.",
-    errno.ENOTDIR: "Part of the path is a file where a folder is needed: check it.",
-    errno.ENOENT: "Check the path; its folder must exist.",
-    errno.EEXIST: "Choose another path, or move what is there.",
-    errno.ENOTEMPTY: "Choose another path, or move what is there.",
-    errno.ENAMETOOLONG: "Choose a shorter name.",
-    errno.ELOOP: "It is a symbolic link: put the file itself there.",
-}
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -232,15 +216,16 @@ def list_folder(path: str | Path) -> list[str]:
         return sorted(os.listdir(path))
 
 
-def append_line(path: str | Path, text: str) -> None:
+def append_line(path: str | Path, text: str, *, sync: bool = False) -> None:
     r"""Appends one line to a text file, which is made if it is missing.
 
-    The line outlives a killed process, but reaches the disk when the system writes it. A line that an earlier stop has
-    left without its `\n` is cut off first, with a warning.
+    The line outlives a killed process. A line that an earlier stop has left without its `\n` is cut off first, with a
+    warning.
 
     Args:
         path: The file.
         text: The line, without a line break.
+        sync: Whether it outlives a machine that stops too: otherwise the system writes it to the disk when it likes.
 
     Raises:
         FileError: The file can't be written; it is as before.
@@ -259,6 +244,8 @@ def append_line(path: str | Path, text: str) -> None:
                 _LOGGER.warning("%s: cut off %d bytes of an unfinished last line.", path, torn)
             try:
                 _write_all(descriptor, data)
+                if sync:
+                    os.fsync(descriptor)
             except BaseException:
                 os.ftruncate(descriptor, length)
                 raise
@@ -294,21 +281,6 @@ def open_regular(path: str | Path) -> Iterator[io.FileIO]:
             raise FileError(f"{path}: can't read: it is not a regular file. Check the path.")
         with open(descriptor, "rb", buffering=0) as file:
             yield file
-
-
-@contextlib.contextmanager
-def explained(path: str | Path, action: str) -> Iterator[None]:
-    """Turns an error of the system into a `FileError` that names the path, the reason and the remedy.
-
-    Args:
-        path: What the block works on.
-        action: What it does, to follow "can't": `read`, `write`.
-    """
-    try:
-        yield
-    except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0, "Check the path.")
-        raise FileError(f"{path}: can't {action}: {error.strerror or error}. {remedy}") from error
 
 
 class _File(io.RawIOBase):

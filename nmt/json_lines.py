@@ -37,7 +37,7 @@ class JSONLines:
         self.path = path
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Adds a line.
+        """Adds a line, which is on the disk when this returns.
 
         Args:
             record: Plain values by name. A number that is not finite is written as null: JSON has no word for it.
@@ -45,7 +45,7 @@ class JSONLines:
         Raises:
             FileError: The line can't be written; the file is as before.
         """
-        files.append_line(self.path, _line(record))
+        files.append_line(self.path, _line(record), sync=True)
 
     def replace(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Writes the whole file anew, as when a resumed run goes back to its checkpoint.

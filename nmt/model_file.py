@@ -29,6 +29,7 @@ from nmt.config import DecodingConfig, ModelConfig
 from nmt.errors import FileError, ModelFileError
 from nmt.manifest import MANIFEST, Closed, Kind, Manifest, to_json, write_file, write_manifest
 from nmt.run_dir import RunDirectory, is_run_directory, library_versions
+from nmt.system_errors import explained
 from nmt.weights_file import Shape, is_finite, read_weights, tensor_parts
 
 FORMAT_VERSION = 1
@@ -207,7 +208,7 @@ def find_model(path: str | Path) -> Path:
         FileError: The path can't be read.
     """
     path = Path(path)
-    with files.explained(path, "read"):
+    with explained(path, "read"):
         if not os.path.lexists(path):
             raise ModelFileError(f"{path}: no such folder. Give a model folder or a run directory.")
         if not path.is_dir():
@@ -271,7 +272,7 @@ def _read_verified(folder: Path) -> dict[str, bytes]:
 
 
 def _check_replaceable(folder: Path) -> None:
-    with files.explained(folder, "write"):
+    with explained(folder, "write"):
         is_folder = folder.is_dir()
     if is_folder and (names := files.list_folder(folder)) and MANIFEST not in names:
         raise ModelFileError(f"{folder}: exists and is no model, so it is left alone. Choose another folder.")

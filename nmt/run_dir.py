@@ -24,6 +24,7 @@ from pathlib import Path
 from nmt import files
 from nmt.errors import FileError, RunDirectoryError
 from nmt.json_lines import JSONLines
+from nmt.system_errors import explained
 
 _MAX_VERSIONS_BYTES = 1_000_000
 _PACKAGES = (
@@ -169,7 +170,7 @@ class RunDirectory:
             RunDirectoryError: Another holds it. The message names it; nothing was touched.
             FileError: The lock file can't be opened, or a leftover not removed.
         """
-        with files.explained(self._lock_path, "lock"):
+        with explained(self._lock_path, "lock"):
             descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
             self._take(descriptor)

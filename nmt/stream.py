@@ -23,6 +23,7 @@ from nmt import files
 from nmt.console import is_terminal, progress, write_result
 from nmt.decoding.hypothesis import Counts, Hypothesis
 from nmt.errors import InputError
+from nmt.system_errors import explained
 from nmt.terminal import printable
 from nmt.text.corpus import SentencePair
 from nmt.text.lines import MAX_LINE_BYTES, decode_lines, read_lines
@@ -104,7 +105,7 @@ class LineReader:
         return self._is_at_end or b"\n" in self._buffer
 
     def _fill(self) -> None:
-        with files.explained(self._name, "read"):
+        with explained(self._name, "read"):
             chunk = self._stream.read1(_READ_BYTES)
         self._buffer += chunk
         self._is_at_end = not chunk
@@ -181,7 +182,7 @@ def open_input(path: Path | None) -> Iterator[Input]:
                 raise InputError("there is no standard input: it is closed. Give a file: --input FILE.")
             stream: IO[bytes] = sys.stdin.buffer
         else:
-            with files.explained(path, "read"):
+            with explained(path, "read"):
                 stream = stack.enter_context(path.open("rb"))
         name = "standard input" if path is None else str(path)
         reader = LineReader(stream, name, bad)

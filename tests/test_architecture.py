@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "nmt.strict_yaml": "",
     "nmt.terminal": "",
     "nmt.name_exchange": "",
-    "nmt.files": "nmt.errors nmt.name_exchange",
+    "nmt.system_errors": "nmt.errors",
+    "nmt.files": "nmt.errors nmt.name_exchange nmt.system_errors",
     "nmt.config_problems": "nmt.errors",
     "nmt.config": "nmt.errors nmt.strict_yaml nmt.config_problems",
     # text and numbers, without Keras
@@ -39,16 +40,16 @@ MAY_IMPORT = {
     "nmt.plotting": "nmt.errors nmt.files nmt.terminal nmt.attention_table",
     # folders and files
     "nmt.json_lines": "nmt.errors nmt.files",
-    "nmt.run_dir": "nmt.errors nmt.files nmt.json_lines",
+    "nmt.run_dir": "nmt.errors nmt.files nmt.json_lines nmt.system_errors",
     "nmt.weights_file": "nmt.errors nmt.files nmt.strict_json",
     "nmt.model_card": "nmt.strict_yaml",
     "nmt.weight_shapes": "",
     "nmt.manifest": "nmt.errors nmt.files nmt.strict_json nmt.weights_file",
     "nmt.checkpoints": "nmt.errors nmt.files nmt.strict_json nmt.manifest nmt.weights_file",
-    "nmt.model_file": "nmt.errors nmt.files nmt.config nmt.manifest nmt.run_dir nmt.weights_file",
+    "nmt.model_file": "nmt.errors nmt.files nmt.system_errors nmt.config nmt.manifest nmt.run_dir nmt.weights_file",
     # Keras
     "nmt.backend": "",
-    "nmt.data": "nmt.errors nmt.files nmt.text",
+    "nmt.data": "nmt.errors nmt.system_errors nmt.text",
     "nmt.layers": "nmt.backend",
     "nmt.model": "nmt.backend nmt.layers nmt.text.special",
     "nmt.decoding": "",
@@ -74,7 +75,9 @@ MAY_IMPORT = {
     "nmt.loading": (
         "nmt.errors nmt.config nmt.weight_shapes nmt.model_file nmt.text nmt.decoding nmt.backend nmt.model"
     ),
-    "nmt.training.validation": "nmt.model nmt.text.corpus nmt.training nmt.decoding.translator nmt.evaluation",
+    "nmt.training.validation": (
+        "nmt.model nmt.text.corpus nmt.training nmt.decoding.hypothesis nmt.decoding.translator nmt.evaluation"
+    ),
     "nmt.training.preparation": (
         "nmt.errors nmt.files nmt.config nmt.backend nmt.corpora nmt.text nmt.data nmt.run_dir nmt.training"
     ),
@@ -85,9 +88,10 @@ MAY_IMPORT = {
     "nmt.training.trainer": ("nmt.files nmt.config nmt.text nmt.training nmt.run_dir nmt.loading nmt.evaluation"),
     # what a person types and sees
     "nmt.startup": "",
-    "nmt.console": "nmt.errors nmt.files nmt.terminal",
+    "nmt.console": "nmt.errors nmt.files nmt.system_errors nmt.terminal",
     "nmt.stream": (
-        "nmt.errors nmt.files nmt.terminal nmt.console nmt.text nmt.decoding.hypothesis nmt.decoding.translator"
+        "nmt.errors nmt.files nmt.system_errors nmt.terminal nmt.console nmt.text nmt.decoding.hypothesis "
+        "nmt.decoding.translator"
     ),
     "nmt.held_out": (
         "nmt.errors nmt.files nmt.config nmt.console nmt.corpora nmt.text nmt.decoding.hypothesis "

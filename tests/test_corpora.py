@@ -115,7 +115,9 @@ def test_an_empty_corpus(files, content):
 
 def test_a_corpus_of_blanks(files):
     (files / "blank.tsv").write_text("a\t\n \tb\n\t\u3000\n", encoding="utf-8")
-    with pytest.raises(CorpusError, match=r"^blank.tsv: each of its 3 pairs is blank on one side or both. Check the files"):
+    with pytest.raises(
+        CorpusError, match=r"^blank.tsv: each of its 3 pairs is blank on one side or both. Check the files"
+    ):
         read_corpora([TSVCorpus(path="blank.tsv")], "en", "de")
     (files / "blank.tsv").write_text("a\t\n \tb\nc\td\n", encoding="utf-8")
     assert len(read_corpora([TSVCorpus(path="blank.tsv")], "en", "de")) == 3  # nothing is left out here

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -227,3 +228,20 @@ def test_any_strings(trained: Translator, lines: list[str]) -> None:
         assert not set(one.text) & set(SEPARATORS)
         one.text.encode("utf-8")
         assert line.strip() or not one.text
+
+
+def test_very_many_lines(command: Command, tmp_path: Path, rng: np.random.Generator, soak: int) -> None:
+    """A thousand lines by default, drawn from the traps; `make soak` takes a million."""
+    num_lines = 1000 if soak == 1 else 50_000 * soak
+    lines = [line for line in ALL_LINES if len(line) < 100]
+    drawn = rng.integers(len(lines), size=num_lines)
+    source, target = tmp_path / "in.txt", tmp_path / "out.txt"
+    with source.open("wb") as file:
+        file.writelines(b"%d: %s\n" % (n, lines[i].encode("utf-8", "surrogatepass")) for n, i in enumerate(drawn))
+    command("translate", "model", "-i", source, "-o", target)
+    with target.open("rb") as file:
+        num_read = 0
+        for number, line in enumerate(file):
+            assert line.startswith(b"%d:" % number)
+            num_read += 1
+    assert num_read == num_lines

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from nmt import files
 from nmt.errors import FileError
+from nmt.system_errors import explained
 
 _BUFFER_BYTES = 1_000_000
 
@@ -47,7 +47,7 @@ class Spool:
         self.folder = folder
         self.size = 0
         self._reader: io.BufferedReader | None = None
-        with files.explained(folder, "write temporary files there"):
+        with explained(folder, "write temporary files there"):
             # Where the system has no nameless files it has for a moment a name that `files.remove_leftovers` knows.
             # Closed by `close`: it outlives this call.
             self._file: Any = tempfile.TemporaryFile(dir=folder, prefix=".nmt-", suffix=".tmp", buffering=0)  # noqa: SIM115
@@ -62,7 +62,7 @@ class Spool:
     def write(self, data: bytes | bytearray | NDArray[Any]) -> None:
         """Writes all of the data behind what is there."""
         rest = _bytes_of(data)
-        with files.explained(self.folder, "write temporary files there"):
+        with explained(self.folder, "write temporary files there"):
             while rest:
                 num_bytes = os.pwrite(self._file.fileno(), rest, self.size)
                 self.size += num_bytes
@@ -70,7 +70,7 @@ class Spool:
 
     def read_next(self, num_bytes: int) -> bytes:
         """Reads on from where the last call ended, from the start at first; fewer bytes at the end."""
-        with files.explained(self.folder, "read back a temporary file there"):
+        with explained(self.folder, "read back a temporary file there"):
             if self._reader is None:
                 self._reader = io.BufferedReader(self._file, _BUFFER_BYTES)
             return self._reader.read(num_bytes)
@@ -79,7 +79,7 @@ class Spool:
         """Reads numbers that begin at a byte of the file."""
         array = np.empty(length, dtype)
         rest = _bytes_of(array)
-        with files.explained(self.folder, "read back a temporary file there"):
+        with explained(self.folder, "read back a temporary file there"):
             while rest:
                 num_bytes = os.preadv(self._file.fileno(), [rest], start)
                 if not num_bytes:

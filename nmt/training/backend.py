@@ -82,7 +82,7 @@ def compiled_update(
 
     Args:
         function: From structures of tensors to a structure of tensors. It may change `variables`.
-        variables: On JAX the memory of their former values, and of the first argument, is used anew.
+        variables: On JAX the memory of their former values is used anew.
     """
     backend = library_name()
     if backend == "tensorflow":

@@ -30,10 +30,9 @@ class UpdateMemory:
     Args:
         config: The model.
         num_parameters: Its weights.
-        budget: Most bytes that an update may take.
     """
 
-    def __init__(self, config: ModelConfig, num_parameters: int, budget: int) -> None:
+    def __init__(self, config: ModelConfig, num_parameters: int) -> None:
         memory_size = 2 * config.encoder_size
         self._source = (
             4 * config.embedding_size
@@ -46,7 +45,6 @@ class UpdateMemory:
             8 * config.embedding_size + cells * config.decoder_size + 4 * memory_size + 4 * config.attention_size
         )
         self._fixed = 3 * num_parameters
-        self._budget = budget
 
     def estimate(self, batch: Batch) -> int:
         """Returns the bytes of an update."""
@@ -55,11 +53,11 @@ class UpdateMemory:
         positions = source_length * self._source + target_length * self._target + 4 * source_length * target_length
         return int(FLOAT_BYTES * (num_pairs * positions + self._fixed))
 
-    def parts(self, batch: Batch) -> list[Batch]:
-        """Returns a batch in parts that keep within the budget, or are a single pair."""
-        if len(batch.labels) == 1 or self.estimate(batch) <= self._budget:
+    def parts(self, batch: Batch, budget: int) -> list[Batch]:
+        """Returns a batch in parts that take at most so many bytes, or are a single pair."""
+        if len(batch.labels) == 1 or self.estimate(batch) <= budget:
             return [batch]
-        return [part for half in halves(batch) for part in self.parts(half)]
+        return [part for half in halves(batch) for part in self.parts(half, budget)]
 
 
 def training_bytes(num_parameters: int, *, with_averages: bool) -> int:

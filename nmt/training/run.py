@@ -79,6 +79,7 @@ class Run:
         sizes = tokenizers[0].vocabulary_size, tokenizers[1].vocabulary_size
         self._memory_budget = _memory_budget(config, sizes)
         self.model = build_model(config.model, *sizes, dtype=choose_precision(training.precision))
+        self._memory = UpdateMemory(config.model, self.model.count_params())
         self.optimizer = configured_optimizer(training)
         self.updater = Updater(Objective(self.model, training.label_smoothing), self.optimizer, training.clip_norm)
         self.state = TrainingState(run_dir.checkpoints, self.updater.variables, training.keep_checkpoints, made_from)
@@ -183,15 +184,14 @@ class Run:
     def _parts(self, batch: Batch) -> list[Batch]:
         """Returns a batch whole, or in parts if it needs more memory than there is."""
         budget = self.progress.memory_budget or self._memory_budget
-        memory = UpdateMemory(self.config.model, self.model.count_params(), budget)
-        parts = memory.parts(batch)
+        parts = self._memory.parts(batch, budget)
         if len(parts) > 1 and self.progress.memory_budget is None:
             self.progress.memory_budget = budget  # a resumed run keeps it: the parts decide what dropout draws
             logger.warning(
                 "a batch of %d pairs needs about %.1f GB, and %.1f GB are to be had: such batches are worked on in "
                 "parts, which gives the same gradient",
                 len(batch.labels),
-                memory.estimate(batch) / 1e9,
+                self._memory.estimate(batch) / 1e9,
                 budget / 1e9,
             )
         return parts

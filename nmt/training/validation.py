@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from nmt.decoding.hypothesis import Counts
 from nmt.decoding.translator import Translator
 from nmt.evaluation.metrics import MetricScore, score_corpus
 from nmt.model import Seq2Seq
@@ -58,7 +59,8 @@ def validate(translator: Translator, pairs: Sequence[SentencePair], *, with_tran
     loss = -sum(score.log_prob for score in forced) / sum(score.num_pieces for score in forced)
     if not with_translations:
         return Validation(loss, {}, [])
-    translations = [hypothesis.text for hypothesis in translator.translate(sources)]
+    # Counted for no one: what an unfinished model repeats is no news, and the scores tell how good it is.
+    translations = [hypothesis.text for hypothesis in translator.translate(sources, counts=Counts())]
     scores = score_corpus(translations, references, metrics=METRICS, num_resamples=0)
     return Validation(loss, {score.metric: score for score in scores}, translations)
 

@@ -100,7 +100,7 @@ class TestTrain:
         assert trained.status == 0, trained.err
         assert trained.out == ""
         run = RunDirectory.open(trained.path)
-        assert [entry["epoch"] for entry in run.read_metrics()] == [1, 2]
+        assert [entry["epoch"] for entry in run.metrics.read()] == [1, 2]
         assert (trained.path / "test" / "report.json").is_file()
 
     def test_says_what_it_does(self, trained):
@@ -348,7 +348,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_was(number, status, train
     assert finish(start(*words, tmp_path / "stopped", "--resume", cwd=tmp_path))[0] == 0
     assert finish(start(*words, tmp_path / "straight", cwd=tmp_path))[0] == 0
     stopped, straight = (RunDirectory.open(tmp_path / name) for name in ("stopped", "straight"))
-    assert len(stopped.read_metrics()) == 80
+    assert len(stopped.metrics.read()) == 80
     tiny_run.assert_same_run(stopped, straight)
 
 

@@ -44,21 +44,21 @@ MEASURED = [
 @pytest.mark.parametrize(("num_pairs", "source", "target", "changes", "num_parameters", "megabytes"), MEASURED)
 def test_is_near_what_was_measured(num_pairs, source, target, changes, num_parameters, megabytes):
     config = MODEL.model_copy(update=changes)
-    estimate = UpdateMemory(config, num_parameters, 0).estimate(batch(num_pairs, source, target))
+    estimate = UpdateMemory(config, num_parameters).estimate(batch(num_pairs, source, target))
     assert 0.9 < estimate / 2**20 / megabytes < 1.3
 
 
 def test_a_batch_that_fits_stays_whole():
     whole = batch(80, 20, 20)
-    update_memory = UpdateMemory(MODEL, NUM_PARAMETERS, UpdateMemory(MODEL, NUM_PARAMETERS, 0).estimate(whole))
-    assert update_memory.parts(whole) == [whole]
+    update_memory = UpdateMemory(MODEL, NUM_PARAMETERS)
+    assert update_memory.parts(whole, update_memory.estimate(whole)) == [whole]
 
 
 def test_parts_fit_and_are_the_batch():
     whole = batch(81, 60, 50)
-    budget = UpdateMemory(MODEL, NUM_PARAMETERS, 0).estimate(whole) // 5
-    update_memory = UpdateMemory(MODEL, NUM_PARAMETERS, budget)
-    parts = update_memory.parts(whole)
+    update_memory = UpdateMemory(MODEL, NUM_PARAMETERS)
+    budget = update_memory.estimate(whole) // 5
+    parts = update_memory.parts(whole, budget)
     assert len(parts) > 5
     assert all(update_memory.estimate(part) <= budget for part in parts)
     assert np.concatenate([part.numbers for part in parts]).tolist() == whole.numbers.tolist()
@@ -69,7 +69,7 @@ def test_parts_fit_and_are_the_batch():
 
 def test_a_pair_that_does_not_fit_is_tried_alone():
     whole = batch(3, 60, 50)
-    assert [part.numbers.tolist() for part in UpdateMemory(MODEL, NUM_PARAMETERS, 1).parts(whole)] == [[1], [2], [3]]
+    assert [part.numbers.tolist() for part in UpdateMemory(MODEL, NUM_PARAMETERS).parts(whole, 1)] == [[1], [2], [3]]
 
 
 def test_what_training_takes():
