@@ -1,4 +1,4 @@
-"""The backend's few parts: `scan` against a Python loop in NumPy, `compiled` and `dense`."""
+"""The backend's few parts: `scan` against a Python loop in NumPy, and `compiled`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from nmt.backend import compiled, dense, library_name, scan
+from nmt.backend import compiled, scan
 from nmt.layers.recurrence import GRU
 from tests.gradients import as_array, value_and_gradients
 
@@ -133,16 +133,3 @@ def test_compiled_reads_the_variables_of_the_day():
         np.testing.assert_allclose(as_array(rest["sum"]), [length, length])
     scale.assign([5.0, 7.0])
     np.testing.assert_allclose(as_array(function(ops.ones((3, 2)))[0]), [[5, 7]] * 3)
-
-
-@pytest.mark.skipif(library_name() != "tensorflow", reason="only TensorFlow has sparse gradients")
-def test_dense_adds_up_a_row_that_was_looked_up_twice():
-    import tensorflow as tf
-
-    slices = tf.IndexedSlices(tf.constant([[1.0], [10.0], [2.0]]), tf.constant([0, 2, 0]), tf.constant([3, 1]))
-    np.testing.assert_array_equal(as_array(dense(slices)), [[3], [0], [10]])
-
-
-def test_dense_leaves_a_tensor_alone():
-    gradient = ops.ones((2, 3))
-    np.testing.assert_array_equal(as_array(dense(gradient)), 1)
