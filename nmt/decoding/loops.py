@@ -1,70 +1,102 @@
 """Loops: output that repeats itself where the source does not, the way in which a recurrent decoder most often fails.
 
-This module knows token ids and characters, and nothing of models, beams or lines.
+This module knows characters, and nothing of pieces, models, beams or lines.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Iterator
 
 EXTRA_REPEATS = 3
 """How many times more often than anything in the source a stretch must stand in a row to be a loop."""
 
-MIN_PIECES = 8
-"""Fewest pieces of a loop, all its repeats together: `1 000 000` and `....` are none."""
+MIN_CHARACTERS = 24
+"""Fewest characters of a loop, all its repeats together: `very very very very` is none."""
 
-_MIN_CHARACTERS = 3  # of what counts as repeated in a source: a double letter does not
+LAUGHTER_REPEATS = 12
+"""Fewest repeats of a stretch of one or two letters: people write `ha ha ha ha ha` and `nooooooo`."""
+
+MAX_STRETCH = 256
+"""Longest stretch, in characters, that is looked for: bounds the time."""
+
+_MIN_SOURCE_CHARACTERS = 3  # of what counts as repeated in a source: a double letter does not
 
 
-def is_looping(token_ids: Sequence[int], source: str) -> bool:
+def is_looping(text: str, source: str, *, is_capped: bool = False) -> bool:
     """Tells whether an output repeats itself in a way that its source does not.
 
-    It does where some stretch of it, one piece or more, stands in a row at least `EXTRA_REPEATS` times more often than
-    any stretch of characters of the source does, regardless of case and of double letters, and makes up at least
-    `MIN_PIECES` pieces. A source in which nothing is repeated counts once: four times in a row is then the least. A
-    row of dots, or `ha ha ha ha ha ha ha ha`, is no loop where the source has one like it.
+    What is looked at is a run: a stretch of at most `MAX_STRETCH` characters several times in a row. The source has
+    its most repeated one, regardless of case and of double letters; a source in which nothing is repeated counts once.
+    An output loops where a run of it has `EXTRA_REPEATS` repeats more than that (so four or more), and
+
+    - the stretch has three different letters or more, and the run `MIN_CHARACTERS` characters or more; or
+    - the stretch has one or two different letters, and the run as many characters and `LAUGHTER_REPEATS` repeats; or
+    - the limit of length ended the output, and the run makes up more than half of it: then any stretch will do.
+
+    So digits, signs and emoji, of which numbers, rulers and emphasis are made, are no loop where the output ends of
+    itself; nor is what the source repeats.
 
     Args:
-        token_ids: The pieces of the output.
+        text: The output.
         source: The text that it translates.
+        is_capped: Whether the limit of length ended the output.
 
     Example:
-        >>> is_looping([5, 6, 7, 5, 6, 7, 5, 6, 7, 5, 6, 7], "one two three")
+        >>> is_looping("a dog in a dog in a dog in a dog in a", "one two three")
         True
-        >>> is_looping([5, 6, 7, 5, 6, 7, 5, 6, 7, 5, 6, 7], "bye bye bye bye")
+        >>> is_looping("a dog in a dog in a dog in a dog in a", "bye bye bye bye")
         False
-        >>> is_looping([5, 6, 7, 5, 6, 7, 5, 6, 7], "one two three")
+        >>> is_looping("1,000,000,000,000", "one trillion")
         False
     """
-    repeats = most_repeats(token_ids, MIN_PIECES)
-    if repeats <= EXTRA_REPEATS:
-        return False
     # In front of each word of a list there is a space, so that the first counts too.
-    return repeats >= EXTRA_REPEATS + most_repeats(f" {source}".casefold(), _MIN_CHARACTERS)
+    text = f" {text}"
+    least = 0
+    for stretch, repeats in _runs(text, EXTRA_REPEATS + 1):
+        size = repeats * len(stretch)
+        if not ((is_capped and 2 * size > len(text)) or _is_odd(stretch, repeats)):
+            continue
+        least = least or EXTRA_REPEATS + most_repeats(f" {source}".casefold(), _MIN_SOURCE_CHARACTERS)
+        if repeats >= least:
+            return True
+    return False
 
 
-def most_repeats(sequence: Sequence[Hashable], min_length: int = 0) -> int:
+def most_repeats(text: str, min_length: int = 0) -> int:
     """Returns how often the stretch that is most often repeated stands in a row; 1 where none is repeated.
 
     Args:
-        sequence: Tokens, or the characters of a text.
-        min_length: Fewest elements of all repeats together; what is shorter does not count.
+        text: A text.
+        min_length: Fewest characters of all repeats together; what is shorter does not count.
 
     Example:
         >>> most_repeats("a b b b c"), most_repeats("one two")
         (3, 1)
     """
-    most = 1
-    # Nothing is repeated more often than the most frequent element occurs: most sentences are done with this.
-    at_most = max(Counter(sequence).values(), default=0)
-    for size in range(1, len(sequence) // 2 + 1):
-        if size * (most + 1) > len(sequence) or at_most <= most:
-            break  # a longer stretch has no room for more repeats
-        matches = 0
-        for one, other in zip(sequence, sequence[size:], strict=False):
-            matches = matches + 1 if one == other else 0
-            repeats = matches // size + 1
-            if repeats > most and repeats * size >= min_length:
-                most = repeats
-    return most
+    return max((repeats for stretch, repeats in _runs(text, 2) if repeats * len(stretch) >= min_length), default=1)
+
+
+def _is_odd(stretch: str, repeats: int) -> bool:
+    """Tells whether a run is one that people hardly write."""
+    num_letters = len({character for character in stretch.casefold() if character.isalpha()})
+    least = EXTRA_REPEATS + 1 if num_letters > 2 else LAUGHTER_REPEATS
+    return bool(num_letters) and repeats >= least and repeats * len(stretch) >= MIN_CHARACTERS
+
+
+def _runs(text: str, min_repeats: int) -> Iterator[tuple[str, int]]:
+    """Yields each run of so many repeats or more: the stretch and how often it stands in a row."""
+    for size in range(1, min(len(text) // min_repeats, MAX_STRETCH) + 1):
+        # Every character of a run but those of its last repeat is the same as the one `size` further on: a row of at
+        # least so many, and one of them is at a multiple of their number.
+        least = (min_repeats - 1) * size
+        end = 0
+        for place in range(0, len(text) - size, least):
+            if place < end or text[place] != text[place + size]:
+                continue
+            start, end = place, place + 1
+            while start and text[start - 1] == text[start - 1 + size]:
+                start -= 1
+            while end < len(text) - size and text[end] == text[end + size]:
+                end += 1
+            if end - start >= least:
+                yield text[start : start + size], (end - start) // size + 1

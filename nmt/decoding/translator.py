@@ -318,13 +318,15 @@ class Translator:
         return self._with_attention(source_ids, hypotheses) if with_attention else hypotheses
 
     def _hypothesis(self, found: Finished, source: str, max_length: int) -> Hypothesis:
+        (text,) = self.target_tokenizer.decode([found.token_ids])
+        is_capped = len(found.token_ids) + 1 >= max_length
         return Hypothesis(
-            text=single_line(self.target_tokenizer.decode([found.token_ids])[0]),
+            text=single_line(text),
             token_ids=found.token_ids,
             score=found.score,
             log_prob=found.log_prob,
-            is_capped=len(found.token_ids) + 1 >= max_length,
-            is_looping=is_looping(found.token_ids, source),
+            is_capped=is_capped,
+            is_looping=is_looping(text, source, is_capped=is_capped),
         )
 
     def _with_attention(

@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 
 from nmt.config import DecodingConfig
 from nmt.decoding.hypothesis import Counts, Hypothesis
-from nmt.decoding.loops import is_looping, most_repeats
+from nmt.decoding.loops import MAX_STRETCH, is_looping, most_repeats
 from nmt.decoding.search import Candidates
 from nmt.decoding.translator import EXTRA_TARGET_PIECES, FALLBACK_BEAM_SIZE, Translator
 from nmt.text.special import BOS_ID, EOS_ID
 from nmt.text.tokenizer import Tokenizer, train_tokenizer
 
 
-def repeats_by_hand(sequence: Any, min_length: int = 0) -> int:
+def repeats_by_hand(text: str, min_length: int = 0) -> int:
     """Every stretch at every place, repeated as often as it goes: slow and plain."""
     most = 1
-    for start in range(len(sequence)):
-        for size in range(1, len(sequence) - start + 1):
+    for start in range(len(text)):
+        for size in range(1, len(text) - start + 1):
             count = 1
-            while sequence[start + count * size : start + (count + 1) * size] == sequence[start : start + size]:
+            while text[start + count * size : start + (count + 1) * size] == text[start : start + size]:
                 count += 1
             if count * size >= min_length:
                 most = max(most, count)
@@ -32,36 +32,93 @@ def repeats_by_hand(sequence: Any, min_length: int = 0) -> int:
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
-@given(st.lists(st.integers(4, 6), max_size=14), st.integers(0, 9))
-def test_repeats_are_counted(sequence: list[int], min_length: int) -> None:
-    assert most_repeats(sequence, min_length) == repeats_by_hand(sequence, min_length)
+@given(st.text("abc", max_size=14), st.integers(0, 9))
+def test_repeats_are_counted(text: str, min_length: int) -> None:
+    assert most_repeats(text, min_length) == repeats_by_hand(text, min_length)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.text("ab", max_size=6), st.text("abc", min_size=1, max_size=5), st.integers(4, 9), st.text("ab", max_size=6))
+def test_a_run_is_found_wherever_it_stands(before: str, stretch: str, repeats: int, after: str) -> None:
+    assert most_repeats(before + stretch * repeats + after) >= repeats
 
 
 @pytest.mark.parametrize(
-    ("token_ids", "source", "expected"),
+    ("text", "source", "expected"),
     [
-        ([4] * 8, "one", True),
-        ([4] * 7, "one", False),  # 1000000 in digits
-        ([4, 5] * 4, "one", True),
-        ([4, 5, 6] * 3, "one", False),  # three times is emphasis
-        ([4, 5, 6] * 4, "one", True),
-        ([4, 5, 6] * 4, "a letter, a book, three sheep", True),  # double letters are no repetition
-        ([7, 8, 4, 5, 6, 4, 5, 6, 4, 5, 6, 4, 5, 6, 9], "one", True),
-        ([4, 5, 6, 7] * 10 + [9], "one", True),
-        (list(range(4, 60)), "one", False),
-        ([], "", False),
+        ("ein Mann " * 4, "one", True),
+        ("ein Mann " * 3, "one", False),  # three times is emphasis
+        ("ein " * 5, "one", False),  # 20 characters
+        ("ein " * 6, "one", True),
+        ("ein Mann " * 4, "a letter, a book, three sheep", True),  # double letters are no repetition
+        ("A dog and " + "a cat and " * 4 + "a cow.", "one", True),
+        ("x" * 30 + "the dog sees " * 10, "one", True),
+        ("Ein Mann geht mit einem Hund durch den Park.", "one", False),
+        ("", "", False),
+        # at most so long
+        (("".join(map(chr, range(0x4E00, 0x4E00 + MAX_STRETCH)))) * 4, "one", True),
+        (("".join(map(chr, range(0x4E00, 0x4E00 + MAX_STRETCH + 1)))) * 4, "one", False),
+        # one letter or two
+        ("ha " * 11, "one", False),
+        ("ha " * 12, "one", True),
+        ("n" + "o" * 23, "one", False),
+        ("n" + "o" * 24, "one", True),
         # the source repeats as well
-        ([4, 5] * 5, "ha ha ha", False),
-        ([4, 5] * 6, "ha ha ha", True),
-        ([4] * 40, "." * 40, False),
-        ([4] * 43, "." * 40, True),
-        ([4, 5] * 4, "Very very very very", False),
-        ([4, 5] * 4, "hahahaha", False),
-        ([4] * 8, "It costs 1000000 dollars", False),
+        ("ein Mann " * 5, "ha ha ha", False),
+        ("ein Mann " * 6, "ha ha ha", True),
+        ("o" * 40, "." * 40, False),
+        ("o" * 43, "." * 40, True),
+        ("sehr viel " * 4, "Very very very very", False),
+        ("sehr viel " * 4, "hahahaha", False),
     ],
 )
-def test_what_a_loop_is(token_ids: list[int], source: str, expected: bool) -> None:
-    assert is_looping(token_ids, source) is expected
+def test_what_a_loop_is(text: str, source: str, expected: bool) -> None:
+    assert is_looping(text, source) is expected
+
+
+NO_LOOPS = [
+    ("1,000,000,000,000", "one trillion"),
+    ("1 000 000 000 000 euros", "a trillion euros"),
+    ("1000000000", "one billion"),
+    ("555555555", "hahaha"),
+    ("wwwwwwww", "lol"),
+    ("Hahahaha! Das ist lustig", "That is funny, LOL"),
+    ("\u0430\u0445\u0430\u0445\u0430\u0445\u0430\u0445\u0430", "lol"),
+    ("\u597d\u597d\u597d\u597d", "great"),
+    ("\u8c22\u8c22\u8c22\u8c22", "thanks a lot"),
+    ("\u54c8\u54c8\u54c8\u54c8\u54c8", "LOL"),
+    ("\uc548\ub155\uc548\ub155\uc548\ub155\uc548\ub155", "hi"),
+    ("\u0e04\u0e23\u0e31\u0e1a \u0e04\u0e23\u0e31\u0e1a \u0e04\u0e23\u0e31\u0e1a \u0e04\u0e23\u0e31\u0e1a", "yes"),
+    ("\U0001f600" * 4, "so funny"),
+    ("\U0001f600" * 30, "so funny"),
+    ("." * 10, "\u2026\u2026"),
+    ("." * 60, "a line of dots"),
+    ("!" * 8, "!!!"),
+    ("-" * 10, "\u2014\u2014"),
+    ("| | | | | | | | | | | | | |", "an empty table"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "source"), NO_LOOPS)
+def test_what_people_write_is_no_loop(text: str, source: str) -> None:
+    assert not is_looping(text, source)
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "expected"),
+    [
+        # The limit of length ended it, and the run is most of it: any stretch will do.
+        ("." * 60, "Stop.", True),
+        ("1 000 000 000 000 000 000", "one", True),
+        ("ha " * 4, "lol", True),
+        ("ha " * 3, "lol", False),
+        ("\U0001f600" * 12, "lol", True),
+        ("Das ist lustig, hahahaha", "lol", False),
+        ("." * 60, "." * 60, False),
+    ],
+)
+def test_what_a_loop_is_at_the_limit_of_length(text: str, source: str, expected: bool) -> None:
+    assert is_looping(text, source, is_capped=True) is expected
 
 
 SHORT = "a"
