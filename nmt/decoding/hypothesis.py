@@ -90,16 +90,29 @@ def join(parts: Sequence[tuple[str, list[Hypothesis]]]) -> list[Hypothesis]:
 
 
 def fall_back(pool: list[Hypothesis], wider: list[Hypothesis]) -> list[Hypothesis]:
-    """Returns the hypotheses of a wider search, those that loop behind the others; the same pool where all of them do.
+    """Puts another hypothesis in the place of a best one that loops, and marks it.
 
-    Whichever takes the place of a best one that loops is marked.
+    Only one that has text, does not loop and was not ended by the limit of length may stand in: saying nothing, or
+    half of something, is no better.
+
+    Args:
+        pool: The hypotheses of a line, best first; the first one loops.
+        wider: Those of a wider search.
+
+    Returns:
+        Those of the wider search: first the best that may stand in, then all others, last those that loop. The pool as
+        it is where none may.
     """
-    others = [one for one in wider if not one.is_looping]
-    if not others:
+    able = [one for one in wider if one.text.strip() and not one.is_looping and not one.is_capped]
+    if not able:
         return pool
-    if pool[0].is_looping:
-        others[0] = dataclasses.replace(others[0], is_fallback=True)
-    return others + [one for one in wider if one.is_looping]
+    others = [one for one in wider if one is not able[0]]
+    return [dataclasses.replace(able[0], is_fallback=True), *loops_last(others)]
+
+
+def loops_last(pool: list[Hypothesis]) -> list[Hypothesis]:
+    """Returns the hypotheses in the same order, save that those that loop stand behind the others."""
+    return sorted(pool, key=lambda one: one.is_looping)
 
 
 @dataclass

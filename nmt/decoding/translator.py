@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from nmt.config import DecodingConfig
 from nmt.decoding.forced import ForcedModel, force
-from nmt.decoding.hypothesis import Counts, Hypothesis, Score, fall_back, join
+from nmt.decoding.hypothesis import Counts, Hypothesis, Score, fall_back, join, loops_last
 from nmt.decoding.loops import is_looping
 from nmt.decoding.search import BeamSearch, Finished, SearchOptions, StepModel
 from nmt.decoding.workers import Stoppable, in_parallel
@@ -109,8 +109,9 @@ class Translator:
 
         A blank line gives a blank hypothesis. A line of more pieces than `max_source_pieces` is translated in parts,
         which are joined again, by a space where a word begins. Where the best hypothesis of a line loops, repeating
-        itself as the source does not (`nmt.decoding.loops`), the next best that doesn't takes its place, found in a
-        beam of `FALLBACK_BEAM_SIZE` at least. Half a surrogate pair, which a Python string can hold, is read as U+FFFD.
+        itself as the source does not (`nmt.decoding.loops`), the next best that doesn't, has text and ends of itself
+        takes its place, found in a beam of `FALLBACK_BEAM_SIZE` at least. Half a surrogate pair, which a Python string
+        can hold, is read as U+FFFD.
         A hypothesis tells what befell it, and how many lines each befell is logged.
 
         Args:
@@ -141,7 +142,8 @@ class Translator:
     ) -> list[list[Hypothesis]]:
         """Translates lines; for each the `n_best` best hypotheses, best first (fewer where the search finds fewer).
 
-        Those that loop stand behind all others, whatever their scores. Arguments and errors are those of `translate`;
+        The first is the one that `translate` gives. Those that loop stand behind the others, whatever their scores,
+        unless the first one loops and nothing may take its place. Arguments and errors are those of `translate`;
         `n_best` is from 1 to the beam size.
         """
         decoding = self._merge(options)
@@ -306,7 +308,9 @@ class Translator:
             return [self._hypothesis(one, texts[number], int(limits[1][number])) for one in pool]
 
         hypotheses = [finish(number, pool) for number, pool in enumerate(found)]
-        looping = [number for number, pool in enumerate(hypotheses) if any(one.is_looping for one in pool)]
+        # Whatever stands behind it, the best is what it is when nothing else is asked for.
+        hypotheses = [pool if pool[0].is_looping else loops_last(pool) for pool in hypotheses]
+        looping = [number for number, pool in enumerate(hypotheses) if pool[0].is_looping]
         # The search drops what can't be among the best `n_best`: for the few that need more it is made again.
         beam_size = max(decoding.beam_size, FALLBACK_BEAM_SIZE)
         again = _search(model, decoding.with_changes({"beam_size": beam_size}), beam_size)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import nmt
 from nmt.config import DecodingConfig
-from nmt.decoding.hypothesis import Counts, Hypothesis
+from nmt.decoding.hypothesis import Counts, Hypothesis, fall_back
 from nmt.decoding.loops import MAX_STRETCH, is_looping, most_repeats
 from nmt.decoding.search import Candidates
 from nmt.decoding.translator import EXTRA_TARGET_PIECES, FALLBACK_BEAM_SIZE, Translator
@@ -125,13 +129,16 @@ SHORT = "a"
 
 
 class LoopingModel:
-    """Says A for ever with a little more confidence than B, or B once: log-probabilities are in `candidates`."""
+    """Says A for ever with a little more confidence than B, or B once: log-probabilities are in `candidates`.
+
+    It may say nothing at all, too: `blank` is the log-probability of that.
+    """
 
     workers = 1
     weights: dict[str, Any] = {}  # noqa: RUF012  (never changed)
 
-    def __init__(self, often: int, once: int | None, size: int) -> None:
-        self.often, self.once, self.target_vocabulary_size = often, once, size
+    def __init__(self, often: int, once: int | None, size: int, blank: float = -np.inf) -> None:
+        self.often, self.once, self.target_vocabulary_size, self.blank = often, once, size, blank
         self.num_encoded: list[int] = []
 
     def encode(self, source_ids: Any) -> tuple[Any, Any]:
@@ -151,6 +158,7 @@ class LoopingModel:
         once[last == BOS_ID] = -2.4
         often[last == self.often] = 0.0
         end[last != BOS_ID] = -1.0
+        end[last == BOS_ID] = self.blank
         end[last == self.once] = 0.0
         tokens = [self.often, self.once if self.once is not None else self.often + 1, EOS_ID]
         log_probs = np.stack([often, once if self.once is not None else np.full(len(last), never), end], axis=1)
@@ -164,9 +172,9 @@ def tokenizer() -> Tokenizer:
     return train_tokenizer(["the dog sees", "a cat", "one two three"], vocabulary_size=300)
 
 
-def translator(tokenizer: Tokenizer, once: str | None = "cat") -> Translator:
+def translator(tokenizer: Tokenizer, once: str | None = "cat", blank: float = -np.inf) -> Translator:
     often = tokenizer.encode(["e"])[0][-1]
-    model = LoopingModel(often, tokenizer.encode([once])[0][-1] if once else None, tokenizer.vocabulary_size)
+    model = LoopingModel(often, tokenizer.encode([once])[0][-1] if once else None, tokenizer.vocabulary_size, blank)
     options = DecodingConfig(beam_size=2, length_penalty=0.0)
     return Translator(model, tokenizer, tokenizer, "en", "fr", options)
 
@@ -200,6 +208,55 @@ def test_hypotheses_that_loop_stand_last(beam_size, tokenizer):
     assert pool[0].score < pool[1].score == pytest.approx(-1.1)
     (first,) = model.translate([SHORT])
     assert first == pool[0], "the best is the same however many are asked for"
+
+
+@pytest.mark.parametrize("beam_size", [1, 2, FALLBACK_BEAM_SIZE, FALLBACK_BEAM_SIZE + 2])
+@pytest.mark.parametrize("blank", [-2.0, -15.0])
+def test_nothing_takes_the_place_of_a_loop(beam_size: int, blank: float, tokenizer: Tokenizer) -> None:
+    # An empty output was taken for one that does not loop: the translation was lost.
+    limit = 2 * len(tokenizer.encode([SHORT])[0]) + EXTRA_TARGET_PIECES
+    (found,) = translator(tokenizer, once=None, blank=blank).translate([SHORT], beam_size=beam_size)
+    assert found.text == "e" * limit
+    assert found.flags == ["capped", "looping"]
+    # Nor is it preferred to a worse one with text.
+    (found,) = translator(tokenizer, blank=blank).translate([SHORT], beam_size=beam_size)
+    assert (found.text, found.flags) == ("cat"[-1:], ["fallback"])
+
+
+LOOP = Hypothesis("a a a", (4,), -1.0, -1.0, is_looping=True)
+BLANK = Hypothesis(" ", (4,), -2.0, -2.0)
+CAPPED = Hypothesis("b", (4,), -3.0, -3.0, is_capped=True)
+GOOD, WORSE = Hypothesis("c", (4,), -4.0, -4.0), Hypothesis("d", (4,), -5.0, -5.0)
+
+
+@pytest.mark.parametrize(
+    ("wider", "expected"),
+    [
+        ([LOOP, GOOD, WORSE], [replace(GOOD, is_fallback=True), WORSE, LOOP]),
+        ([LOOP, BLANK, CAPPED, GOOD], [replace(GOOD, is_fallback=True), BLANK, CAPPED, LOOP]),
+        ([GOOD, LOOP], [replace(GOOD, is_fallback=True), LOOP]),  # greedy search did not see it
+        ([LOOP, BLANK, CAPPED], [LOOP]),
+        ([LOOP, LOOP], [LOOP]),
+    ],
+)
+def test_who_may_stand_in(wider: list[Hypothesis], expected: list[Hypothesis]) -> None:
+    assert fall_back([LOOP], wider) == expected
+
+
+@pytest.mark.parametrize("beam_size", [2, 3, 4, 6])
+def test_the_best_is_the_same_however_many_are_asked_for(beam_size: int) -> None:
+    # A loop at rank 2 made a wider beam's best take the place of this one's.
+    golden = nmt.load(Path(__file__).parents[1] / "golden" / "model")
+    draw = random.Random(3)
+    lines = ["".join(draw.choices("abcdefgh 0123,.xyz\U0001f600\xe9", k=draw.randrange(3, 60))) for _ in range(150)]
+    lines += ["Who took the coat? " * number for number in range(1, 5)]
+    best = golden.translate(lines, beam_size=beam_size)
+    pools = golden.translate_n_best(lines, beam_size=beam_size, n_best=beam_size)
+    for one, pool in zip(best, pools, strict=True):
+        assert (pool[0].text, pool[0].flags) == (one.text, one.flags)
+        assert pool[0].score == pytest.approx(one.score, abs=1e-4)
+        assert [other.is_looping for other in pool[1:]] == sorted(other.is_looping for other in pool[1:])
+    assert any(one.is_looping for pool in pools for one in pool[1:])
 
 
 def test_where_everything_loops_the_best_stays_and_is_told_of(tokenizer, caplog):
