@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_MANY_NULLS = 8  # in a line: fewer may stand in a short one
 
 
 class SentencePair(NamedTuple):
@@ -307,10 +308,14 @@ def _find_holders(name: str, features: Any, columns: Sequence[str]) -> list[str]
 
 
 def _text_lines(path: str | Path) -> Iterator[str]:
-    """Reads the lines of a file; refuses UTF-16 without its mark, which can be read as UTF-8 full of NULs."""
+    """Reads the lines of a file; refuses UTF-16 without its mark, which can be read as UTF-8 full of NULs.
+
+    A short line with a NUL or two in it is text of its own kind.
+    """
+    encoding = ""
     for number, line in enumerate(read_lines(path), start=1):
-        if "\0" in line and (num_nulls := line.count("\0")) * 3 > len(line):
-            encoding = "UTF-16BE" if number == 1 and line[0] == "\0" else "UTF-16LE"
+        encoding = encoding or ("UTF-16BE" if line.startswith("\0") else "UTF-16LE")
+        if "\0" in line and (num_nulls := line.count("\0")) >= _MANY_NULLS and num_nulls * 3 > len(line):
             raise CorpusError(
                 f"{path}, line {number}: text must be UTF-8. Received: {num_nulls:,} NUL among {len(line):,} "
                 f"characters. It is no text, or UTF-16; convert that: iconv -f {encoding} -t UTF-8 FILE > NEW."
