@@ -28,7 +28,8 @@ MAX_UNPACKED_RATIO = 250
 """How much larger than its archive text may be: natural text is 3 to 20 times as large."""
 
 _FREE_BYTES = 16 * 2**20  # unpacked from an archive before the ratio counts: a few sentences repeated are no harm
-_PACKED_BYTES = 4096  # unpacked at a time: at most 128 MiB of text, as zstd packs up to 128 KiB into 4 bytes
+# Unpacked at a time. Of zstd they are at most 128 MiB of text, as it packs up to 128 KiB into 4 bytes; of others less.
+_PACKED_BYTES = 4096
 
 _UNPACK = "It looks like a {} archive; unpack it first"
 _RENAME = "It looks like a {0} archive; give its name the ending .{1}, and it is unpacked while it is read"
@@ -201,7 +202,7 @@ class _Unpacker(io.RawIOBase):
         self._num_unpacked += len(self._unpacked)
         if self._num_unpacked > max(_FREE_BYTES, MAX_UNPACKED_RATIO * self._num_packed):
             raise _ArchiveError(
-                f"the archive unpacks to more than {MAX_UNPACKED_RATIO} times its size, as no text does. "
+                f"the archive unpacks to more than {MAX_UNPACKED_RATIO} times its size, as hardly any text does. "
                 "If it is yours, unpack it first and give the unpacked file."
             )
         if self._part.eof:

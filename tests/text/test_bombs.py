@@ -49,7 +49,7 @@ def test_a_gigabyte_is_not_unpacked(tmp_path, ending, part, num_lines):
     refusal = read(path)
     assert refusal.startswith(f"{path}, after line {num_lines}")
     assert refusal.endswith(
-        ": the archive unpacks to more than 250 times its size, as no text does. "
+        ": the archive unpacks to more than 250 times its size, as hardly any text does. "
         "If it is yours, unpack it first and give the unpacked file."
     )
 
