@@ -220,7 +220,10 @@ class _Reading:
                 name, f"{num_same:,}", f"{num_pairs:,}",
             )  # fmt: skip
         if num_null:
-            logger.warning("%s: NUL characters in %s pairs. Check that the files are text.", name, f"{num_null:,}")
+            logger.warning(
+                "%s: NUL characters in %s pair%s. Check that the files are text.",
+                name, f"{num_null:,}", "s" if num_null > 1 else "",
+            )  # fmt: skip
 
     def _warn_of_sides(self, name: str, first: SentencePair) -> None:
         """Warns where the languages in names of files, of columns or in a first row speak against the sides."""
@@ -233,11 +236,12 @@ class _Reading:
                 name, *named, *self._languages,
             )  # fmt: skip
         header = {side.strip().casefold() for side in first}
-        if header in ({source, target}, {"source", "target"}, {"src", "tgt"}):
+        if len(header) > 1 and header in ({source, target}, {"source", "target"}, {"src", "tgt"}):
+            by_name = "Give source_column and target_column by name, or remove it"
             logger.warning(
-                "%s: the first pair, `%s` and `%s`, looks like the names of columns. "
-                "Give source_column and target_column by name, or remove it.",
+                "%s: the first pair, `%s` and `%s`, looks like the names of columns. %s.",
                 name, *first,
+                by_name if isinstance(self._corpus, TSVCorpus) else "If it is no pair, remove it",
             )  # fmt: skip
 
 

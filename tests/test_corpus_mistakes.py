@@ -114,6 +114,11 @@ MISTAKES = {
         ENGLISH.decode().encode("utf-16-be"),
         FRENCH,
     ),
+    "UTF-16 without its mark, a short line first": sides(
+        "D/a.fr, line 2: text must be UTF-8. Received: 16 NUL among 31 characters. It is no text, or UTF-16; convert that: iconv -f UTF-16BE -t UTF-8 FILE > NEW.",
+        ENGLISH,
+        "oui\nla maison rouge\ndeux\n".encode("utf-16-be"),
+    ),
     "Latin-1": sides(
         "D/a.fr, line 2: text must be UTF-8. Received: byte 0xEA at byte 8 of the line. Convert the file, for example from Latin-1: iconv -f LATIN1 -t UTF-8 FILE > NEW.",
         ENGLISH,
@@ -398,7 +403,7 @@ def test_a_bomb_is_one_message(train, tmp_path):
     (tmp_path / "a.tsv.gz").write_bytes(gzip.compress((b"a word " * 30 + b"\tun mot\n") * 80_000))
     status, err = train({"type": "tsv", "path": str(tmp_path / "a.tsv.gz")})
     assert status == 2
-    problem = "the archive unpacks to more than 250 times its size, as no text does"
+    problem = "the archive unpacks to more than 250 times its size, as hardly any text does"
     remedy = "If it is yours, unpack it first and give the unpacked file"
     assert re.search(
         rf"^error: {re.escape(str(tmp_path))}/a\.tsv\.gz, after line [\d,]+: {problem}\. {remedy}\.$", err, re.MULTILINE
@@ -431,10 +436,8 @@ def test_a_pipe_with_many_pairs_is_one_message(train, tmp_path, monkeypatch):
 
 
 SAME = "D/{}: {} pairs are the same on both sides. Check that the target is a translation."
-HEADER = (
-    "D/a.tsv: the first pair, `{}` and `{}`, looks like the names of columns. "
-    "Give source_column and target_column by name, or remove it."
-)
+HEADER = "D/{}: the first pair, `{}` and `{}`, looks like the names of columns. {}."
+REMEDY = "Give source_column and target_column by name, or remove it"
 SWAPPED = (
     "D/{}: the source is named `{}` and the target `{}`, but the languages are en to fr. "
     "Check that the sides are not swapped."
@@ -456,12 +459,17 @@ SUSPICIONS = {
     "a header that is read as a pair": (
         {"a.tsv": b"en\tfr\none\tun\n"},
         TSVCorpus(path="D/a.tsv"),
-        [HEADER.format("en", "fr")],
+        [HEADER.format("a.tsv", "en", "fr", REMEDY)],
     ),
     "a header of columns the other way round": (
         {"a.tsv": b"Target\tSource\none\tun\n"},
         TSVCorpus(path="D/a.tsv"),
-        [HEADER.format("Target", "Source")],
+        [HEADER.format("a.tsv", "Target", "Source", REMEDY)],
+    ),
+    "a header in two files": (
+        {"a.en": b"source\none\n", "a.fr": b"target\nun\n"},
+        FilesCorpus(source="D/a.en", target="D/a.fr"),
+        [HEADER.format("a.en and D/a.fr", "source", "target", "If it is no pair, remove it")],
     ),
     "files the other way round": (
         {"a.en.gz": gzip.compress(ENGLISH), "a.fr": FRENCH},
@@ -478,6 +486,11 @@ SUSPICIONS = {
         TSVCorpus(path="D/a.tsv"),
         ["D/a.tsv: NUL characters in 2 pairs. Check that the files are text."],
     ),
+    "a NUL character": (
+        {"a.tsv": b"o\0\tun\ntwo\tdeux\nthree\ttrois\n"},
+        TSVCorpus(path="D/a.tsv"),
+        ["D/a.tsv: NUL characters in 1 pair. Check that the files are text."],
+    ),
 }
 
 
@@ -491,6 +504,14 @@ def test_what_looks_wrong_but_may_be_meant_is_a_warning(name, tmp_path, monkeypa
     stream = stream_corpora([corpus.model_copy(update=paths)], "en", "fr", max_held=0)
     list(stream)
     assert [message.replace(f"{tmp_path}/", "D/") for message in caplog.messages] == expected
+
+
+def test_a_name_of_the_one_language_is_no_header(tmp_path, caplog):
+    # From a language to itself any first pair of its code alone was taken for the names of columns.
+    make_files(tmp_path, {"a.tsv": b"en\ten\none\tan\ntwo\ttu\n"})
+    caplog.set_level(logging.WARNING, "nmt")
+    assert len(corpora.read_corpora([TSVCorpus(path=str(tmp_path / "a.tsv"))], "en", "en")) == 3
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize(("num_pairs", "is_few"), [(1, True), (999, True), (1000, False)])
