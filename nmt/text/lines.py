@@ -16,6 +16,7 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,6 +31,9 @@ MAX_UNPACKED_RATIO = 250
 _FREE_BYTES = 16 * 2**20  # unpacked from an archive before the ratio counts: a few sentences repeated are no harm
 # Unpacked at a time. Of zstd they are at most 128 MiB of text, as it packs up to 128 KiB into 4 bytes; of others less.
 _PACKED_BYTES = 4096
+
+_MAX_DICTIONARY_BYTES = 256 * 2**20  # what an unpacker may hold of what it unpacked; `xz -9` and `zstd -19` need less
+_TOO_MUCH_MEMORY = re.compile("memory usage limit|too much memory", re.IGNORECASE)  # what lzma and zstandard say then
 
 _UNPACK = "It looks like a {} archive; unpack it first"
 _RENAME = "It looks like a {0} archive; give its name the ending .{1}, and it is unpacked while it is read"
@@ -131,11 +135,13 @@ def _open(path: Path, stack: contextlib.ExitStack) -> IO[bytes]:
     if ending == ".gz":
         unpacker = _Unpacker(file, lambda: zlib.decompressobj(zlib.MAX_WBITS | 16), zlib.error, padding=b"\0")
     elif ending == ".xz":
-        unpacker = _Unpacker(file, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), lzma.LZMAError, padding=b"\0")
+        new_part = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, memlimit=_MAX_DICTIONARY_BYTES)
+        unpacker = _Unpacker(file, new_part, lzma.LZMAError, padding=b"\0")
     elif ending == ".zst":
         import zstandard  # only who reads .zst pays for it
 
-        unpacker = _Unpacker(file, zstandard.ZstdDecompressor().decompressobj, zstandard.ZstdError, padding=b"")
+        new_part = zstandard.ZstdDecompressor(max_window_size=_MAX_DICTIONARY_BYTES).decompressobj
+        unpacker = _Unpacker(file, new_part, zstandard.ZstdError, padding=b"")
     else:
         return file
     return stack.enter_context(io.BufferedReader(unpacker))
@@ -198,6 +204,11 @@ class _Unpacker(io.RawIOBase):
         try:
             self._unpacked = memoryview(self._part.decompress(packed))
         except self._damage as error:
+            if _TOO_MUCH_MEMORY.search(str(error)):
+                raise _ArchiveError(
+                    f"the archive was packed so that to unpack it takes more than {_MAX_DICTIONARY_BYTES >> 20} MiB of "
+                    "memory. Unpack it first and give the unpacked file, or pack it again with the packer's defaults."
+                ) from error
             raise _damaged(str(error)) from error
         self._num_unpacked += len(self._unpacked)
         if self._num_unpacked > max(_FREE_BYTES, MAX_UNPACKED_RATIO * self._num_packed):

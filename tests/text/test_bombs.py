@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,37 @@ def test_a_gigabyte_is_not_unpacked(tmp_path, ending, part, num_lines):
     assert refusal.endswith(
         ": the archive unpacks to more than 250 times its size, as hardly any text does. "
         "If it is yours, unpack it first and give the unpacked file."
+    )
+
+
+def xz_of_a_huge_dictionary(content: bytes) -> bytes:
+    """An archive whose header asks for a dictionary of 4 GiB, which takes as much to pack with: it is written there."""
+    packed = bytearray(lzma.compress(content))
+    # The stream's header has 12 bytes; the fifth of the block's is the dictionary's size, its last four sum up.
+    assert packed[14:16] == b"\x21\x01"
+    packed[16] = 40
+    end = 12 + (packed[12] + 1) * 4
+    packed[end - 4 : end] = struct.pack("<I", zlib.crc32(packed[12 : end - 4]))
+    return bytes(packed)
+
+
+def zst_of_a_huge_window(content: bytes) -> bytes:
+    """An archive whose header asks for a window of 1 GiB."""
+    # Magic number; no size of the content, no checksum; 2 ** (10 + 20) bytes; one last block, as it is.
+    return b"\x28\xb5\x2f\xfd" + b"\0" + bytes([20 << 3]) + (len(content) << 3 | 1).to_bytes(3, "little") + content
+
+
+@pytest.mark.parametrize(
+    ("ending", "packed"),
+    [(".xz", xz_of_a_huge_dictionary(b"one\ntwo\n")), (".zst", zst_of_a_huge_window(b"one\ntwo\n"))],
+    ids=["xz", "zst"],
+)
+def test_an_archive_that_asks_for_much_memory_is_refused(tmp_path, ending, packed):
+    # One was a MemoryError, the other called damaged.
+    (tmp_path / f"a{ending}").write_bytes(packed)
+    assert read(tmp_path / f"a{ending}") == (
+        f"{tmp_path}/a{ending}, after line 0: the archive was packed so that to unpack it takes more than 256 MiB of "
+        "memory. Unpack it first and give the unpacked file, or pack it again with the packer's defaults."
     )
 
 
