@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from nmt import strict_yaml
+from nmt.terminal import ACTIVE
 
 _TAGS = ["translation", "machine-translation", "recurrent-neural-network", "gru", "attention", "keras"]
 _WHAT = "A GRU encoder-decoder with attention, trained with `nmt`. This folder holds all that it needs."
@@ -135,5 +136,5 @@ def _plain(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Returns the text on one line, without control characters."""
-    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    """Returns the text on one line, without what a terminal acts on; joiners, which Persian and emoji need, stay."""
+    return " ".join(ACTIVE.sub(" ", text).split())

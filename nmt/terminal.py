@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-_ACTIVE = re.compile(
+ACTIVE = re.compile(
     "["
     "\x00-\x1f\x7f"  # C0 controls: escape, carriage return, backspace, tab, line feed ...
     "\x80-\x9f"  # C1 controls: 0x9b alone begins an escape sequence
@@ -18,6 +18,7 @@ _ACTIVE = re.compile(
     "\ud800-\udfff"  # surrogates, from undecodable file names: a strict stream can't write them
     "]"
 )
+"""A character that a terminal acts on, or a stream can't write."""
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -33,7 +34,7 @@ def printable(text: str, *, keep: str = "") -> str:
         >>> print(printable("red \x1b[31m alert, tab\tand \u202egnirts"))
         red \x1b[31m alert, tab\x09and \u202egnirts
     """
-    return _ACTIVE.sub(lambda match: match[0] if match[0] in keep else _escape(match[0]), text)
+    return ACTIVE.sub(lambda match: match[0] if match[0] in keep else _escape(match[0]), text)
 
 
 def _escape(character: str) -> str:

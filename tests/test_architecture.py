@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "nmt.json_lines": "nmt.errors nmt.files",
     "nmt.run_dir": "nmt.errors nmt.files nmt.json_lines nmt.system_errors",
     "nmt.weights_file": "nmt.errors nmt.files nmt.strict_json",
-    "nmt.model_card": "nmt.strict_yaml",
+    "nmt.model_card": "nmt.strict_yaml nmt.terminal",
     "nmt.weight_shapes": "",
     "nmt.manifest": "nmt.errors nmt.files nmt.strict_json nmt.weights_file",
     "nmt.checkpoints": "nmt.errors nmt.files nmt.strict_json nmt.manifest nmt.weights_file",

@@ -77,6 +77,14 @@ def test_examples_keep_the_sentence_and_run(sentence):
     assert text.count("\n```") == 4
 
 
+def test_joiners_stay():
+    # Without them a Persian word is another and a family falls apart.
+    persian, family = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+    text = card(training_data=[persian], example=f"{persian} {family}\u200f")
+    assert f"\n- {persian}\n" in text
+    assert f"echo '{persian} {family}' |" in text
+
+
 def test_text_from_outside_stays_inert():
     text = card(
         name="x\n# y",
