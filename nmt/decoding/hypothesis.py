@@ -122,13 +122,12 @@ class Counts:
     Example:
         >>> counts = Counts()
         >>> counts.add([Hypothesis("a a a a", (4,) * 8, -1.0, -1.0, is_looping=True), BLANK])
-        >>> counts.num_lines, counts.num_looping
-        (2, 1)
+        >>> counts.num_looping
+        1
         >>> list(counts.messages())
         ['1 output repeats itself, and no other hypothesis of its line was better']
     """
 
-    num_lines: int = 0
     num_surrogates: int = 0
     """Lines with half a surrogate pair, which is no text; a Python string can hold it."""
     num_split: int = 0
@@ -138,7 +137,6 @@ class Counts:
 
     def add(self, best: Sequence[Hypothesis]) -> None:
         """Counts the best hypothesis of each line."""
-        self.num_lines += len(best)
         self.num_split += sum(one.num_parts > 1 for one in best)
         self.num_capped += sum(one.is_capped for one in best)
         self.num_fallbacks += sum(one.is_fallback for one in best)

@@ -187,7 +187,7 @@ def test_the_next_hypothesis_takes_the_place_of_a_loop(tokenizer, caplog):
     assert [one.flags for one in found] == [["fallback"], [], [], ["fallback"]]
     assert [one.log_prob for one in found] == pytest.approx([-2.4, -2.4, 0, -2.4])
     assert model.model.num_encoded == [3, 2], "the search is made again for those that loop, and for no others"
-    assert counts == Counts(num_lines=4, num_fallbacks=2)
+    assert counts == Counts(num_fallbacks=2)
     assert not caplog.messages, "whoever gives counts does what there is to say"
 
 
@@ -278,9 +278,9 @@ def test_counts_add_up() -> None:
     plain = Hypothesis("a", (4,), -1.0, -1.0)
     for _ in range(2):
         counts.add([plain, Hypothesis("b", (5,), -1.0, -1.0, num_parts=3, is_capped=True), plain])
-    assert counts == Counts(num_lines=6, num_split=2, num_capped=2)
+    assert counts == Counts(num_split=2, num_capped=2)
     assert list(counts.messages()) == [
         "2 lines were too long (max_source_pieces), translated in parts and joined again",
         "2 outputs were ended by the limit of length (max_length_ratio)",
     ]
-    assert not list(Counts(num_lines=9).messages())
+    assert not list(Counts().messages())
