@@ -240,7 +240,7 @@ def _check_layout(header: Mapping[str, Any], num_bytes: int) -> dict[str, int]:
     for begin, next_end, name in places:
         if begin != end or next_end - begin != _num_bytes(header[name]):
             raise DamagedTensorsError(
-                f"tensor `{name}` must take the bytes of its shape, right after the tensor before it"
+                f"tensor `{listed([name])}` must take the bytes of its shape, right after the tensor before it"
             )
         end = next_end
     if end != num_bytes:

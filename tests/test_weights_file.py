@@ -275,6 +275,14 @@ def test_arrays_of_a_broken_file(tmp_path, entry, problem):
     assert str(caught.value).startswith(problem)
 
 
+def test_a_name_from_a_file_is_shown_short_and_inert(tmp_path):
+    name = "\x1b[2J" + "a" * 500
+    with pytest.raises(DamagedTensorsError) as caught:
+        read_arrays(write(tmp_path / "file", {name: {"dtype": "F32", "shape": [2], "data_offsets": [4, 12]}}))
+    assert str(caught.value).startswith("tensor `\\x1b[2Jaaa")
+    assert len(str(caught.value)) < 300
+
+
 @pytest.mark.parametrize("shape", [[0, 2**62, 2**62], [0, 2**70], [0] * 100])
 def test_an_impossible_shape_without_elements(tmp_path, shape):
     path = write(tmp_path / "file", {"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}, b"")
