@@ -62,6 +62,11 @@ _tokenizer = typer.Typer(no_args_is_help=True)
 _plot = typer.Typer(no_args_is_help=True)
 
 
+_NO_MEMORY = (
+    "the memory does not suffice. Free some of it, or lower what needs it: --batch-size, --beam-size, --workers."
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command and ends the process with its status.
 
@@ -74,11 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     with console.log_to_screen(logging.DEBUG if debug else logging.INFO):
         try:
             app([word for word in words if word != "--debug"], prog_name="nmt")
-        except NMTError as error:
+        except (NMTError, MemoryError) as error:
             if debug:
                 traceback.print_exc()
-            console.show(str(error), "error")
-            sys.exit(error.exit_status)
+            console.show(str(error) if isinstance(error, NMTError) else _NO_MEMORY, "error")
+            sys.exit(error.exit_status if isinstance(error, NMTError) else NMTError.exit_status)
         except KeyboardInterrupt:  # Typer turns those within a command into the same status
             sys.exit(130)
     sys.exit(0)

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, cast
 from nmt import files
 from nmt.console import is_terminal, progress, write_result
 from nmt.decoding.hypothesis import Counts, Hypothesis
-from nmt.errors import InputError
+from nmt.errors import CorpusError, InputError
 from nmt.system_errors import explained
 from nmt.terminal import printable
 from nmt.text.corpus import SentencePair
@@ -197,12 +197,21 @@ def open_output(path: Path | None) -> Iterator[Output]:
         FileError: It can't be written.
     """
     if path is not None:
-        with files.new_file(path) as file:
+        with _telling_of(path), files.new_file(path) as file:
             yield Output(lambda text: file.write(text.encode("utf-8")), is_terminal=False)
     elif is_terminal(sys.stdout):
         yield Output(lambda text: write_result(printable(text, keep="\n")), is_terminal=True)
     else:
         yield Output(write_result, is_terminal=False)
+
+
+@contextlib.contextmanager
+def _telling_of(path: Path) -> Iterator[None]:
+    """Adds to what is wrong with the input that the output is not written."""
+    try:
+        yield
+    except CorpusError as error:
+        raise CorpusError(f"{error} Nothing was written to {path}.") from error
 
 
 def translate(

@@ -70,7 +70,38 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tran
     return run_command
 
 
+NO_MEMORY = (
+    "error: the memory does not suffice. "
+    "Free some of it, or lower what needs it: --batch-size, --beam-size, --workers.\n"
+)
+
+
+@pytest.mark.parametrize("command", ["translate", "evaluate", "score"])
+def test_memory_that_does_not_suffice_is_one_message(
+    command: str, run: Run, test_set: list[str | Path], translator: FakeTranslator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise MemoryError("Unable to allocate 64.0 GiB")
+
+    monkeypatch.setattr(translator, "score" if command == "score" else "translate_n_best", fail)
+    words = {"translate": [], "score": ["--source", test_set[1], "--target", test_set[3]]}
+    finished = run(command, "model", *words.get(command, test_set), stdin=b"a\n")
+    assert (finished.status, finished.out, finished.err) == (2, "", NO_MEMORY)
+    assert "Traceback" in run(command, "model", *words.get(command, test_set), "--debug", stdin=b"a\n").err
+
+
 # ---- translate ----
+
+
+def test_a_line_without_end_is_named_and_nothing_is_written(run: Run, tmp_path: Path) -> None:
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.write_bytes(b"one\n" * 2500 + b"x" * (2**24 + 1) + b"\ntwo\n")
+    target.write_text("before")
+    finished = run("translate", "model", "-i", source, "-o", target)
+    problem = f"error: {source}, line 2501: a line has at most 16,777,216 bytes. Is this a file of one sentence a line?"
+    remedy = f"Split the line, or give another file. Nothing was written to {target}."
+    assert (finished.status, finished.err.splitlines()[-1]) == (2, f"{problem} {remedy}")
+    assert target.read_text() == "before"
 
 
 def test_translate_is_a_filter(run: Run) -> None:

@@ -135,7 +135,7 @@ MISTAKES = {
         FRENCH,
     ),
     "an endless line": sides(
-        "D/a.en, line 1: a line has at most 16,777,216 bytes. Is this a file of one sentence a line?",
+        "D/a.en, line 1: a line has at most 16,777,216 bytes. Is this a file of one sentence a line? Split the line, or give another file.",
         b"word " * 3_400_000,
         FRENCH,
     ),

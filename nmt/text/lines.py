@@ -112,7 +112,8 @@ def decode_lines(stream: IO[bytes], name: str, on_bad_line: Callable[[int], obje
         if len(line) > MAX_LINE_BYTES:
             limit = f"{MAX_LINE_BYTES:,} bytes"
             raise CorpusError(
-                f"{name}, line {number}: a line has at most {limit}. Is this a file of one sentence a line?"
+                f"{name}, line {number}: a line has at most {limit}. Is this a file of one sentence a line? "
+                "Split the line, or give another file."
             )
         if line.endswith(b"\n"):
             line = line[: -2 if line.endswith(b"\r\n") else -1]
@@ -132,6 +133,7 @@ def _open(path: Path, stack: contextlib.ExitStack) -> IO[bytes]:
     except ValueError as error:  # a name with NUL or a lone surrogate
         raise CorpusError(f"{str(path)!r}: not the name of a file: {error}. Check the path.") from error
     ending = path.suffix.lower()
+    new_part: Callable[[], Any]
     if ending == ".gz":
         unpacker = _Unpacker(file, lambda: zlib.decompressobj(zlib.MAX_WBITS | 16), zlib.error, padding=b"\0")
     elif ending == ".xz":
