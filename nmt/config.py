@@ -6,6 +6,7 @@ see these classes. This module knows pydantic, nothing of Keras, text or files o
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,10 @@ from nmt.config_problems import describe, shown
 from nmt.errors import ConfigError, InputError
 
 MAX_CONFIG_BYTES = 1_000_000
+EXTRA_TARGET_PIECES = 10
+"""Pieces an output may have beyond its ratio of the source, so that one word can become several."""
+MAX_POSITIONS = 2**24
+"""Most pieces that the hypotheses of a sentence, or of a batch of several, may have together: bounds the memory."""
 _LANGUAGE_CODE = re.compile(r"[A-Za-z]{1,8}([-_][A-Za-z0-9]{1,8}){0,4}")
 
 
@@ -250,12 +255,23 @@ class DecodingConfig(_Section):
             raise InputError(problem)
         return changed
 
+    def longest_output(self, num_source_pieces: int) -> int:
+        """Returns how many pieces an output may have where its source has so many."""
+        return math.ceil(num_source_pieces * self.max_length_ratio) + EXTRA_TARGET_PIECES
+
     def length_problem(self) -> str | None:
         """Returns what is wrong with the limits of length together, if anything is."""
         shortest, longest = self.min_length_ratio, self.max_length_ratio
-        if shortest <= longest:
+        if shortest > longest:
+            return f"min_length_ratio: must be <= max_length_ratio ({longest}). Received: {shortest}"
+        if self.beam_size * self.longest_output(self.max_source_pieces) <= MAX_POSITIONS:
             return None
-        return f"min_length_ratio: must be <= max_length_ratio ({longest}). Received: {shortest}"
+        return (
+            f"beam_size: times the longest output, of max_source_pieces x max_length_ratio + {EXTRA_TARGET_PIECES} "
+            f"pieces, must be <= {MAX_POSITIONS:,}, else a sentence takes too much memory. Received: "
+            f"beam_size={self.beam_size}, max_source_pieces={self.max_source_pieces}, max_length_ratio={longest}. "
+            "Lower one of them"
+        )
 
 
 def _check_language(code: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.config import DecodingConfig
+from nmt.config import MAX_POSITIONS, DecodingConfig
 from nmt.decoding.forced import ForcedModel, force
 from nmt.decoding.hypothesis import Counts, Hypothesis, Score, fall_back, join, loops_last
 from nmt.decoding.loops import is_looping
@@ -40,9 +40,6 @@ MAX_BATCH_HYPOTHESES = 4096
 
 FALLBACK_BEAM_SIZE = 5
 """Narrowest beam in which another hypothesis is looked for where the best one loops: greedy search has no other."""
-
-EXTRA_TARGET_PIECES = 10
-"""Pieces an output may have beyond its ratio of the source, so that one word can become several."""
 
 
 _INSIDE_CHARACTER = re.compile("<0x[89AB][0-9A-F]>")  # a byte piece that goes on with a UTF-8 character
@@ -165,7 +162,8 @@ class Translator:
             sources = [parts[number].token_ids for number in numbers]
             return self._translate_batch(sources, model, decoding, n_best, with_attention)
 
-        size = max(1, min(decoding.batch_size, MAX_BATCH_HYPOTHESES // decoding.beam_size))
+        longest = max((len(part.token_ids) for part in parts), default=1)
+        size = min(decoding.batch_size, _batch_size(decoding, longest))
         batches = list(_batches([len(part.token_ids) for part in parts], size, workers))
         for numbers, pools in in_parallel(translate_batch, batches, workers, stop):
             for number, pool in zip(numbers, pools, strict=True):
@@ -290,7 +288,7 @@ class Translator:
     ) -> list[list[Hypothesis]]:
         lengths = np.array([len(ids) for ids in sources])
         source_ids = [[*ids, EOS_ID] for ids in sources]
-        longest = np.ceil(lengths * decoding.max_length_ratio).astype(int) + EXTRA_TARGET_PIECES
+        longest = np.array([decoding.longest_output(length) for length in lengths.tolist()])
         shortest = np.floor(lengths * decoding.min_length_ratio).astype(int)
         limits = shortest + 1, np.maximum(longest, shortest) + 1
         found = _search(model, decoding, n_best)(source_ids, *limits)
@@ -312,9 +310,9 @@ class Translator:
         hypotheses = [pool if pool[0].is_looping else loops_last(pool) for pool in hypotheses]
         looping = [number for number, pool in enumerate(hypotheses) if pool[0].is_looping]
         # The search drops what can't be among the best `n_best`: for the few that need more it is made again.
-        beam_size = max(decoding.beam_size, FALLBACK_BEAM_SIZE)
-        again = _search(model, decoding.with_changes({"beam_size": beam_size}), beam_size)
-        for start in range(0, len(looping), size := max(1, MAX_BATCH_HYPOTHESES // beam_size)):
+        wide = decoding.with_changes({"beam_size": max(decoding.beam_size, FALLBACK_BEAM_SIZE)})
+        again = _search(model, wide, wide.beam_size)
+        for start in range(0, len(looping), size := _batch_size(wide, int(lengths.max()))):
             few = looping[start : start + size]
             wider = again([source_ids[number] for number in few], *(limit[few] for limit in limits))
             for number, pool in zip(few, wider, strict=True):
@@ -367,6 +365,12 @@ def _search(model: StepModel, decoding: DecodingConfig, n_best: int) -> BeamSear
         no_repeat_ngram_size=decoding.no_repeat_ngram_size,
     )
     return BeamSearch(model, options)
+
+
+def _batch_size(decoding: DecodingConfig, num_source_pieces: int) -> int:
+    """Returns how many sentences of so many pieces at most may be searched at a time."""
+    num_positions = decoding.beam_size * decoding.longest_output(num_source_pieces)
+    return max(1, min(MAX_BATCH_HYPOTHESES // decoding.beam_size, MAX_POSITIONS // num_positions))
 
 
 def _batches(lengths: Sequence[int], size: int, workers: int) -> Iterator[list[int]]:

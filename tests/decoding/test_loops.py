@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nmt
-from nmt.config import DecodingConfig
+from nmt.config import EXTRA_TARGET_PIECES, DecodingConfig
 from nmt.decoding.hypothesis import Counts, Hypothesis, fall_back
 from nmt.decoding.loops import MAX_STRETCH, is_looping, most_repeats
 from nmt.decoding.search import Candidates
-from nmt.decoding.translator import EXTRA_TARGET_PIECES, FALLBACK_BEAM_SIZE, Translator
+from nmt.decoding.translator import FALLBACK_BEAM_SIZE, Translator
 from nmt.text.special import BOS_ID, EOS_ID
 from nmt.text.tokenizer import Tokenizer, train_tokenizer
 

@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from nmt.config import DecodingConfig
+from nmt.config import EXTRA_TARGET_PIECES, MAX_POSITIONS, DecodingConfig
 from nmt.decoding.keras_model import KerasModel
 from nmt.decoding.numpy_model import NumpyModel
 from nmt.decoding.search import Finished
 from nmt.decoding.translator import (
-    EXTRA_TARGET_PIECES,
     MAX_BATCH_HYPOTHESES,
     MAX_BATCH_PIECES,
     Translator,
+    _batch_size,
     _batches,
 )
 from nmt.errors import InputError, ModelFileError
@@ -309,6 +309,31 @@ def test_options_are_checked(copying):
         copying.translate_n_best(["the dog"], n_best=4, beam_size=3)
     with pytest.raises(InputError, match=r"from 1 to beam_size\. Received: n_best=0"):
         copying.translate_n_best(["the dog"], n_best=0)
+
+
+TOO_MUCH = {"beam_size": 1000, "max_length_ratio": 100, "max_source_pieces": 10_000}
+
+
+def test_a_search_that_no_memory_suffices_for_is_refused(copying):
+    # Each is within its bounds; together they took gigabytes for one sentence.
+    with pytest.raises(InputError) as caught:
+        copying.translate(["the dog"], **TOO_MUCH)
+    assert str(caught.value) == (
+        "beam_size: times the longest output, of max_source_pieces x max_length_ratio + 10 pieces, must be <= "
+        "16,777,216, else a sentence takes too much memory. Received: beam_size=1000, max_source_pieces=10000, "
+        "max_length_ratio=100. Lower one of them"
+    )
+    for name, value in (("beam_size", 16), ("max_length_ratio", 1.6), ("max_source_pieces", 160)):
+        assert copying.translate(["the dog"], **TOO_MUCH | {name: value})[0].text == "the dog"
+
+
+def test_a_batch_takes_no_more_memory_than_a_sentence_may():
+    for beam_size, ratio, pieces in itertools.product((1, 5, 100, 1000), (0.5, 2, 100), (1, 128, 10_000)):
+        decoding = DecodingConfig(beam_size=beam_size, max_length_ratio=ratio)
+        size = _batch_size(decoding, pieces)
+        assert size * beam_size <= MAX_BATCH_HYPOTHESES
+        assert size == 1 or size * beam_size * (pieces * ratio + EXTRA_TARGET_PIECES) <= MAX_POSITIONS
+    assert _batch_size(DecodingConfig(), 128) > DecodingConfig().batch_size, "nobody waits longer for it"
 
 
 def test_a_string_is_not_a_list_of_lines(copying):

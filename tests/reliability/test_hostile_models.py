@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -23,7 +24,7 @@ import pytest
 import sentencepiece
 
 import nmt
-from nmt import weights_file
+from nmt import cli, weights_file
 from nmt.errors import NMTError
 from nmt.text.tokenizer import train_tokenizer
 from tests.reliability.mutations import fields_of, message_of, reseal, with_inner
@@ -403,6 +404,23 @@ def test_none_takes_more_than_a_little_memory(tmp_path):
         for folder, (_, message) in zip(folders, HOSTILE.values(), strict=True)
     ]
     assert done.stdout.splitlines() == named
+
+
+def test_limits_that_are_huge_together_end_a_command_at_once(folder, monkeypatch, capfd):
+    # Each is within its bounds: it loads, and died of a MemoryError in the search.
+    set_config("decoding", beam_size=1000, max_length_ratio=100, max_source_pieces=10_000)(folder)
+    reseal(folder)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"x y\n")))
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["translate", str(folder)])
+    shown = capfd.readouterr()
+    assert (stopped.value.code, shown.out) == (2, "")
+    assert re.fullmatch(
+        "error: beam_size: .* must be <= 16,777,216, .*beam_size=1000, max_source_pieces=10000, max_length_ratio=100.*\\n",
+        shown.err,
+    )
+    with pytest.raises(NMTError, match="max_source_pieces"):
+        nmt.load(folder).translate(["x y"])
 
 
 NAMES = ["manifest.json", "config.json", "model.safetensors", "joint.spm", "README.md"]
