@@ -139,9 +139,9 @@ ONE_PROBLEM = [
     (
         "decoding: {beam_size: 1000, max_length_ratio: 100, max_source_pieces: 10000}",
         (
-            "decoding.beam_size: times the longest output, of max_source_pieces x max_length_ratio + 10 pieces, must be "
-            "<= 16,777,216, else a sentence takes too much memory. Received: beam_size=1000, max_source_pieces=10000, "
-            "max_length_ratio=100.0. Lower one of them"
+            "decoding.beam_size: times the longest output, of max_source_pieces x max_length_ratio + 10 pieces, must "
+            "be <= 16,777,216, else a sentence takes too much memory. Received: beam_size=1000, "
+            "max_source_pieces=10000, max_length_ratio=100.0. Lower one of them"
         ),
     ),
 ]

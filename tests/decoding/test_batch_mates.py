@@ -22,6 +22,12 @@ from nmt.text.lines import read_lines
 GOLDEN = Path(__file__).parents[1] / "golden"
 LINES = [line.split("\t")[0] for line in read_lines(GOLDEN / "translations.tsv")]
 LINES += ["", " ", "x" * 20, "\0", "\U0001f600 \u0645\u0631\u062d\u0628\u0627", "Where is the station? " * 12]
+LOOPING = {
+    1: "bbh3b3xahhd3xgf1\xe9d2d\xe9b0 .0xhz",
+    4: "e.2bbg\xe92\U0001f600.1z\xe903ybza2a3",
+}
+"""By beam size, a line whose best hypothesis loops: the search is made again for it, and another takes the place."""
+LINES += LOOPING.values()
 TOLERANCE = {"rel": 2e-5, "abs": 2e-5}
 """The rounding of a float32 is 6e-8 of it; a hypothesis of this small model adds up to a hundred of them."""
 
@@ -51,6 +57,26 @@ def test_batch_mates_do_not_matter(translator, lines, batch_size, workers, beam_
         assert (one.text, one.token_ids, one.flags) == (other.text, other.token_ids, other.flags)
         assert one.score == pytest.approx(other.score, **TOLERANCE)
         assert one.log_prob == pytest.approx(other.log_prob, **TOLERANCE)
+
+
+@pytest.mark.parametrize("beam_size", LOOPING)
+def test_a_line_loops_and_is_searched_again(translator, beam_size):
+    # Else nothing here says anything of the second search.
+    assert alone(translator, LOOPING[beam_size], beam_size).flags == ["fallback"]
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from(LINES), max_size=7), st.integers(1, 8), st.integers(1, 3), st.integers(1, 4))
+def test_batch_mates_do_not_matter_to_several_hypotheses(translator, mates, batch_size, workers, n_best):
+    lines = [LOOPING[4], *mates, LOOPING[4]]
+    options = {"n_best": n_best, "beam_size": 4}
+    pools = translator.translate_n_best(lines, batch_size=batch_size, workers=workers, **options)
+    for line, pool in zip(lines, pools, strict=True):
+        (other,) = translator.translate_n_best([line], workers=1, **options)
+        assert [(one.text, one.token_ids, one.flags) for one in pool] == [
+            (one.text, one.token_ids, one.flags) for one in other
+        ]
+        assert [one.score for one in pool] == pytest.approx([one.score for one in other], **TOLERANCE)
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)

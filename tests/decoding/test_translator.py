@@ -321,7 +321,7 @@ def test_a_search_that_no_memory_suffices_for_is_refused(copying):
     assert str(caught.value) == (
         "beam_size: times the longest output, of max_source_pieces x max_length_ratio + 10 pieces, must be <= "
         "16,777,216, else a sentence takes too much memory. Received: beam_size=1000, max_source_pieces=10000, "
-        "max_length_ratio=100. Lower one of them"
+        "max_length_ratio=100.0. Lower one of them"
     )
     for name, value in (("beam_size", 16), ("max_length_ratio", 1.6), ("max_source_pieces", 160)):
         assert copying.translate(["the dog"], **TOO_MUCH | {name: value})[0].text == "the dog"
