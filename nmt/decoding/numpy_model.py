@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from nmt.decoding.search import NEVER_EMITTED, Banned, Candidates
 from nmt.decoding.token_ids import check_token_ids
-from nmt.decoding.workers import available_cores
+from nmt.decoding.workers import available_cores, single_core_products
 from nmt.text.special import EOS_ID
 
 Floats = NDArray[np.floating[Any]]
@@ -37,6 +37,9 @@ ROWS_PER_BLOCK = 32
 
 QUERIES_PER_BLOCK = 16
 """Hypotheses of a sentence that attend at a time: bounds the memory of a wide beam over a long line."""
+
+EMBEDDED_ROWS = 16
+"""Neighbours in the vocabulary that are multiplied together when one of them is first met."""
 
 FOLDS = 16
 """Logits of a row among which the greatest is found first; the padded vocabulary is a multiple of this."""
@@ -129,7 +132,7 @@ class NumpyModel:
         self.embedding_bias = np.concatenate([self.cell.bias, weights["readout/bias"]])
         # Of all tokens, but only the rows that are written take memory.
         self._embedded = np.empty((len(self.target_embedding), self.embedding_kernel.shape[1]), "float32")
-        self._is_embedded = np.zeros(len(self.target_embedding), bool)
+        self._is_embedded = np.zeros(-(-len(self.target_embedding) // EMBEDDED_ROWS), bool)
         self.memory_kernel = _columns(
             weights["decoder/attention/memory_kernel"], context_kernel, weights["readout/context_kernel"]
         )
@@ -230,12 +233,17 @@ class NumpyModel:
 
     def _embed(self, token_ids: Integers) -> Floats:
         """Returns what the embeddings of tokens (N,) give to gates and readout (N, 3H + E), biases counted."""
-        # Multiplied when a token is first met, and kept: threads that meet one at once write the same numbers.
-        new = token_ids[~self._is_embedded[token_ids]]
+        # Multiplied when a token is first met, with its neighbours, and kept. A product rounds by the place of a row and
+        # by the number of cores: in blocks of their own, on one core, rows are the same whoever asks first.
+        blocks = np.unique(token_ids // EMBEDDED_ROWS)
+        new = blocks[~self._is_embedded[blocks]]
         if len(new):
-            new = np.unique(new)
-            self._embedded[new] = self.target_embedding[new] @ self.embedding_kernel + self.embedding_bias
-            self._is_embedded[new] = True
+            with single_core_products():
+                for block in new.tolist():
+                    rows = slice(block * EMBEDDED_ROWS, (block + 1) * EMBEDDED_ROWS)
+                    products = self.target_embedding[rows] @ self.embedding_kernel
+                    self._embedded[rows] = products + self.embedding_bias
+                    self._is_embedded[block] = True
         return self._embedded[token_ids]
 
     def candidates(self, readout: Floats, size: int, banned: Banned | None = None) -> Candidates:

@@ -63,7 +63,7 @@ def in_parallel(
         for batch in batches:
             yield batch, function(batch)
         return
-    with _single_core_products(), ThreadPoolExecutor(workers) as pool:
+    with single_core_products(), ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(function, batch) for batch in batches]
         try:
             for batch, future in zip(batches, futures, strict=True):
@@ -86,7 +86,7 @@ _limits: threadpool_limits | None = None
 
 
 @contextlib.contextmanager
-def _single_core_products() -> Iterator[None]:
+def single_core_products() -> Iterator[None]:
     """Limits products to one core; where several threads of a program ask for it, until the last of them is done.
 
     The limit belongs to the process: each of two overlapping ones would restore what the other had set.
