@@ -151,26 +151,6 @@ def load_newest(folder: str | Path) -> Checkpoint | None:
     return None
 
 
-def discard_after(folder: str | Path, update: int) -> None:
-    """Removes the checkpoints that are newer than an update to which the run goes back, the newest first.
-
-    Args:
-        folder: The run's folder of checkpoints.
-        update: Updates done at the point to which the run goes back.
-
-    Raises:
-        FileError: One can't be removed.
-        ValueError: There are newer ones alone: none would be left.
-    """
-    folder = Path(folder)
-    updates = stored_updates(folder)
-    newer = [number for number in updates if number > update]
-    if newer and len(newer) == len(updates):
-        raise ValueError(f"{folder}: no checkpoint would be left. Received: update={update}, the oldest is {newer[0]}")
-    for number in reversed(newer):
-        files.remove_folder(folder / _name(number))
-
-
 def stored_updates(folder: str | Path) -> list[int]:
     """Returns the updates of which there is a checkpoint, whether valid or not, in ascending order.
 

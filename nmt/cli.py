@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 from typer.core import TyperCommand
 
-from nmt import cli_options, console, startup
+from nmt import cli_options, console, startup, termination
 from nmt.errors import InputError, NMTError
 from nmt.terminal import printable
 
@@ -76,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     startup.choose_log_level(show_all=debug)
+    termination.clean_up_when_told_to_end()
     with console.log_to_screen(logging.DEBUG if debug else logging.INFO):
         try:
             app([word for word in words if word != "--debug"], prog_name="nmt")

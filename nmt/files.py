@@ -246,6 +246,8 @@ def append_line(path: str | Path, text: str, *, sync: bool = False) -> None:
                 _write_all(descriptor, data)
                 if sync:
                     os.fsync(descriptor)
+                    if not length:  # perhaps a new file, whose name must last too
+                        _sync_folder(Path(path).parent)
             except BaseException:
                 os.ftruncate(descriptor, length)
                 raise

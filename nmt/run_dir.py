@@ -26,7 +26,7 @@ from nmt.errors import FileError, RunDirectoryError
 from nmt.json_lines import JSONLines
 from nmt.system_errors import explained
 
-_MAX_VERSIONS_BYTES = 1_000_000
+_MAX_SETTINGS_BYTES = 1_000_000
 _PACKAGES = (
     "nmt",
     "keras",
@@ -140,7 +140,7 @@ class RunDirectory:
             RunDirectoryError: `versions.json` is damaged.
             FileError: It can't be read.
         """
-        content = files.read_bytes(self.versions_path, max_bytes=_MAX_VERSIONS_BYTES)
+        content = files.read_bytes(self.versions_path, max_bytes=_MAX_SETTINGS_BYTES)
         try:
             versions = json.loads(content)
         except (ValueError, RecursionError):
@@ -151,14 +151,15 @@ class RunDirectory:
             )
         return versions
 
-    def write_settings(self, *, config_yaml: str, versions: Mapping[str, str]) -> None:
-        """Replaces the configuration and the versions, as when a run goes on with others.
+    def update_settings(self, *, config_yaml: str, versions: Mapping[str, str]) -> None:
+        """Replaces the configuration and the versions where they are others, as when a run goes on with others.
 
         Raises:
             FileError: They can't be written; each is as before or new.
         """
-        files.write_text(self.config_path, config_yaml)
-        files.write_text(self.versions_path, _versions_json(versions))
+        for path, text in ((self.config_path, config_yaml), (self.versions_path, _versions_json(versions))):
+            if files.read_bytes(path, max_bytes=_MAX_SETTINGS_BYTES) != text.encode():
+                files.write_text(path, text)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -191,11 +192,11 @@ class RunDirectory:
         if not self._lock_path.exists():
             return
         with files.open_regular(self._lock_path) as file:
-            self._flock(file.fileno())
+            self._flock(file.fileno(), fcntl.LOCK_SH)  # so that two who look do not see each other
 
-    def _flock(self, descriptor: int) -> None:
+    def _flock(self, descriptor: int, kind: int) -> None:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunDirectoryError(
                 f"{self.path}: in use by {_holder(descriptor)}. Wait for it, stop it, or use another run directory."
@@ -206,7 +207,7 @@ class RunDirectory:
             ) from error
 
     def _take(self, descriptor: int) -> None:
-        self._flock(descriptor)
+        self._flock(descriptor, fcntl.LOCK_EX)
         if not self._lock_path.exists() or not os.path.samestat(os.fstat(descriptor), self._lock_path.stat()):
             raise RunDirectoryError(f"{self.path}: replaced by another process at this moment. Try again.")
         since = time.strftime("%Y-%m-%d %H:%M:%S%z")

@@ -113,7 +113,7 @@ def opened(
         backend: Name of Keras's backend, one of the versions that the folder keeps.
         resume: Open the run that is there.
         replace: Delete the run that is there.
-        allow_changed: What may differ from a run that goes on; it then has the new configuration and versions.
+        allow_changed: What may differ from a run that goes on.
 
     Yields:
         The run directory, locked; what is logged goes to its log file too.
@@ -132,7 +132,6 @@ def opened(
             ]
             if changed:
                 logger.warning("the run goes on with other versions than it began with: %s", ", ".join(changed))
-            run.write_settings(config_yaml=config.dump(settings), versions=versions)
             yield run
         return
     run = RunDirectory.create(path, config_yaml=config.dump(settings), versions=versions, replace=replace)

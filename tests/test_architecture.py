@@ -69,6 +69,7 @@ MAY_IMPORT = {
     "nmt.training.state": "nmt.errors nmt.checkpoints nmt.training",
     "nmt.training.update": "nmt.errors nmt.backend nmt.data nmt.text.special nmt.training",
     "nmt.training.memory": "nmt.config nmt.data nmt.training",
+    "nmt.training.saving": "nmt.errors nmt.json_lines nmt.training",
     "nmt.training.records": "nmt.terminal nmt.text.corpus nmt.training",
     # the shell: it alone puts the pieces together
     "nmt.decoding.translator": "nmt.errors nmt.config nmt.text nmt.decoding",
@@ -85,9 +86,12 @@ MAY_IMPORT = {
         "nmt.errors nmt.checkpoints nmt.config nmt.backend nmt.text nmt.data nmt.training nmt.run_dir "
         "nmt.loading nmt.model_card nmt.decoding"
     ),
-    "nmt.training.trainer": ("nmt.files nmt.config nmt.text nmt.training nmt.run_dir nmt.loading nmt.evaluation"),
+    "nmt.training.trainer": (
+        "nmt.files nmt.config nmt.backend nmt.text nmt.training nmt.run_dir nmt.loading nmt.evaluation"
+    ),
     # what a person types and sees
     "nmt.startup": "",
+    "nmt.termination": "",
     "nmt.console": "nmt.errors nmt.files nmt.system_errors nmt.terminal",
     "nmt.stream": (
         "nmt.errors nmt.files nmt.system_errors nmt.terminal nmt.console nmt.text nmt.decoding.hypothesis "

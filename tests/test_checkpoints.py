@@ -12,7 +12,7 @@ import pytest
 import safetensors.numpy
 
 from nmt import files
-from nmt.checkpoints import discard_after, load_newest, save_checkpoint, stored_updates
+from nmt.checkpoints import load_newest, save_checkpoint, stored_updates
 from nmt.errors import FileError, RunDirectoryError, TrainingError
 
 
@@ -114,19 +114,6 @@ def test_the_same_update_is_replaced(tmp_path):
     save(tmp_path, 10, progress={"again": True})
     assert load_newest(tmp_path).progress == {"again": True}
     assert names(tmp_path) == ["update-00000010"]
-
-
-def test_going_back_discards_the_newer_ones(tmp_path):
-    for update in (10, 20, 30):
-        save(tmp_path, update)
-    discard_after(tmp_path, 30)
-    assert stored_updates(tmp_path) == [10, 20, 30]
-    discard_after(tmp_path, 15)
-    assert stored_updates(tmp_path) == [10]
-    with pytest.raises(ValueError, match=r"no checkpoint would be left\. Received: update=9, the oldest is 10"):
-        discard_after(tmp_path, 9)
-    assert stored_updates(tmp_path) == [10]
-    discard_after(tmp_path / "update-00000010", 0)  # a folder without any
 
 
 @pytest.mark.parametrize(

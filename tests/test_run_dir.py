@@ -168,7 +168,7 @@ def test_records_lie_in_files_of_their_own(tmp_path):
 def test_settings_can_be_replaced(tmp_path):
     run = create(tmp_path / "run")
     run.metrics.append({"epoch": 1})
-    run.write_settings(config_yaml="seed: 3\n", versions={"nmt": "9", "ö": "1"})
+    run.update_settings(config_yaml="seed: 3\n", versions={"nmt": "9", "ö": "1"})
     assert run.config_path.read_text() == "seed: 3\n"
     assert run.versions() == {"nmt": "9", "ö": "1"}
     assert run.metrics.read() == [{"epoch": 1}]

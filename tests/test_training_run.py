@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from nmt import training_run
-from nmt.config import Config, load, validate
+from nmt.config import Config, dump, load, validate
 from nmt.errors import ConfigError, CorpusError, InputError, RunDirectoryError, TrainingError
 from nmt.run_dir import RunDirectory, is_run_directory
 
@@ -140,11 +140,13 @@ def test_resume_needs_a_run_and_excludes_replace(tmp_path: Path) -> None:
 
 
 def go_on(path: Path, changed: Config | None = None, *allow_changed: str, backend: str = "tensorflow") -> RunDirectory:
-    """Resumes as the command does, with the changes that are allowed."""
+    """Resumes as the command does, with the changes that are allowed, and as the trainer accepts them."""
     new = changed or settings()
     new = training_run.check(path, new, resume=True, replace=False, allow_changed=allow_changed)
     opened = training_run.opened(path, new, backend, resume=True, replace=False, allow_changed=allow_changed)
     with opened as run:
+        now = {**training_run.library_versions(), "backend": backend}
+        run.update_settings(config_yaml=dump(new), versions=now)
         return run
 
 

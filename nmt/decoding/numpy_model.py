@@ -233,8 +233,8 @@ class NumpyModel:
 
     def _embed(self, token_ids: Integers) -> Floats:
         """Returns what the embeddings of tokens (N,) give to gates and readout (N, 3H + E), biases counted."""
-        # Multiplied when a token is first met, with its neighbours, and kept. A product rounds by the place of a row and
-        # by the number of cores: in blocks of their own, on one core, rows are the same whoever asks first.
+        # Multiplied when a token is first met, with its neighbours, and kept. A product rounds by the place of a row
+        # and by the number of cores: in blocks of their own, on one core, rows are the same whoever asks first.
         blocks = np.unique(token_ids // EMBEDDED_ROWS)
         new = blocks[~self._is_embedded[blocks]]
         if len(new):

@@ -5,10 +5,12 @@ This module shows what it is given; it knows nothing of how training goes on.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import resource
 import sys
 import time
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
@@ -50,10 +52,12 @@ class Display:
                 BarColumn(bar_width=20),
                 TextColumn("{task.fields[text]}"),
             )
-            self._bar = Bar(*columns, console=self._console, transient=True)
+            # Drawn when it changes, not by a thread of its own: where the terminal has gone, that would be told here.
+            self._bar = Bar(*columns, console=self._console, transient=True, auto_refresh=False)
             epoch = f"{progress.epoch + 1}/{self._num_epochs}"
             self._bar.add_task("", total=self._num_batches, completed=progress.batch, epoch=epoch, text="")
-            self._bar.start()
+            with self._while_terminal_lasts():
+                self._bar.start()
 
     def is_due(self) -> bool:
         """Returns whether it is time to show an update."""
@@ -78,15 +82,26 @@ class Display:
             ]
         )
         if self._bar:
-            self._bar.update(self._bar.task_ids[0], completed=progress.batch, text=text)
+            with self._while_terminal_lasts():
+                self._bar.update(self._bar.task_ids[0], completed=progress.batch, text=text, refresh=True)
         else:
             logger.info("update %s  %s", f"{progress.updates:,}", text)
 
     def close(self) -> None:
         """Takes the bar off the screen."""
         if self._bar:
-            self._bar.stop()
+            bar, self._bar = self._bar, None
+            with self._while_terminal_lasts():
+                bar.stop()
+
+    @contextlib.contextmanager
+    def _while_terminal_lasts(self) -> Iterator[None]:
+        """Goes on without a bar where the terminal has been closed: training is not for those who watch alone."""
+        try:
+            yield
+        except OSError:
             self._bar = None
+            self._console = Console(quiet=True)
 
 
 def duration(seconds: float) -> str:

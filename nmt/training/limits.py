@@ -50,9 +50,12 @@ class Limits:
             progress: How far it is.
             epoch: Epochs done, if other than `progress` says.
         """
-        epoch = progress.epoch if epoch is None else epoch
-        has_ended = epoch >= self._max_epochs or progress.num_bad_validations >= self._patience
-        return self.is_reached(progress) or has_ended
+        is_reached = self.is_reached(progress)
+        return is_reached or self.has_ended(progress, progress.epoch if epoch is None else epoch)
+
+    def has_ended(self, progress: Progress, epoch: int) -> bool:
+        """Returns whether `epoch` epochs, or the validations without improvement, are all there may be."""
+        return epoch >= self._max_epochs or progress.num_bad_validations >= self._patience
 
     def is_reached(self, progress: Progress) -> bool:
         """Returns whether updates or time are used up, also within an epoch; `progress` learns the time."""

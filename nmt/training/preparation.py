@@ -109,10 +109,13 @@ def make_batches(
     pair_filter = PairFilter(data.max_length_pieces, data.max_length_ratio, data.drop_duplicates)
     corpus = blocks.tokenize(pairs, source_tokenizer, target_tokenizer, pair_filter, run_dir.path)
     logger.info("training corpora: %s", pair_filter.report())
-    multiple = JAX_PAD_MULTIPLE if library_name() == "jax" else 1
     return ParallelDataset(
-        corpus, size=config.batching.size, unit=config.batching.unit, seed=config.seed, pad_multiple=multiple
+        corpus, size=config.batching.size, unit=config.batching.unit, seed=config.seed, pad_multiple=_pad_multiple()
     )
+
+
+def _pad_multiple() -> int:
+    return JAX_PAD_MULTIPLE if library_name() == "jax" else 1
 
 
 def source_digests(
@@ -129,7 +132,8 @@ def source_digests(
     for name in files.list_folder(run_dir.tokenizer):
         tokenizer.update(files.read_bytes(run_dir.tokenizer / name, max_bytes=_MAX_TOKENIZER_BYTES))
     limits = config.data.model_dump(include={"max_length_pieces", "max_length_ratio", "drop_duplicates"})
-    order = hashlib.blake2b(repr((config.seed, config.batching.model_dump(), limits)).encode())
+    parts = config.seed, config.batching.model_dump(), limits, _pad_multiple(), blocks.BLOCK_PAIRS
+    order = hashlib.blake2b(repr(parts).encode())
     found = {"corpus": corpus, "tokenizer": tokenizer, "order": order}
     return {name: digest.hexdigest()[:32] for name, digest in found.items()}
 

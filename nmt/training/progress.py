@@ -41,15 +41,15 @@ class Progress:
     """Updates that were not applied, as their loss or gradient was not finite."""
     num_skipped_in_row: int = 0
     """Such updates since the last one that was applied."""
-    sound_update: int = 0
-    """Updates done at the newest checkpoint that lies in no row of such updates."""
     num_rollbacks: int = 0
     """Times that the run went back to an earlier state after several such updates in a row."""
 
     best_epoch: int = 0
     """Epoch of the best model; 0: none yet."""
     best_value: float | None = None
-    """Its dev metric."""
+    """Its dev metric, turned so that higher is better."""
+    best_loss: float | None = None
+    """Its dev loss, in nats."""
     num_bad_validations: int = 0
     """Validations since the best."""
     num_bad_since_cut: int = 0

@@ -5,11 +5,12 @@ This module knows how far training is and what a validation found, nothing of ho
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,10 @@ def log_epoch(record: Mapping[str, Any], validation: Validation, *, is_best: boo
     """Logs an epoch on one line."""
     scores = "".join(f"  {score.name} {score.score:.2f}" for score in validation.scores.values())
     logger.info(
-        "epoch %d  loss %.3f  dev perplexity %.2f%s  %s tokens/s  %s%s",
+        "epoch %d  loss %.3f  dev perplexity %s%s  %s tokens/s  %s%s",
         record["epoch"],
         record["loss"],
-        validation.perplexity,
+        f"{validation.perplexity:.2f}" if validation.perplexity < 1e6 else f"{validation.perplexity:.1e}",
         scores,
         f"{record['tokens_per_second']:,.0f}",
         duration(record["seconds"]),
@@ -83,12 +84,23 @@ class Curves:
     def __init__(self, folder: Path) -> None:
         self._writer: Any = None
         if importlib.util.find_spec("tensorboard") is not None:
-            self._writer = importlib.import_module("tensorboard.summary").Writer(str(folder))
+            with self._while_writable():
+                self._writer = importlib.import_module("tensorboard.summary").Writer(str(folder))
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Adds the numbers of an epoch."""
         if self._writer is None:
             return
-        for name, value in record.items():
-            self._writer.add_scalar(name, value, record["epoch"])
-        self._writer.flush()
+        with self._while_writable():
+            for name, value in record.items():
+                self._writer.add_scalar(name, value, record["epoch"])
+            self._writer.flush()
+
+    @contextlib.contextmanager
+    def _while_writable(self) -> Iterator[None]:
+        """Draws no more where the files can't be written: all that is in them stands in the records."""
+        try:
+            yield
+        except OSError as error:
+            self._writer = None
+            logger.warning("TensorBoard's files can't be written: %s. Its curves end here", error)

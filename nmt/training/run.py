@@ -9,7 +9,7 @@ import logging
 import math
 import sys
 import time
-from typing import Any
+from functools import partial
 
 from rich.console import Console
 
@@ -18,7 +18,7 @@ from nmt.checkpoints import Checkpoint
 from nmt.config import Config
 from nmt.data.dataset import Batch, ParallelDataset
 from nmt.decoding.translator import Translator
-from nmt.errors import FileError, ModelFileError, RunDirectoryError, TrainingError
+from nmt.errors import FileError, ModelFileError, TrainingError
 from nmt.loading import build_model, model_shapes, numpy_model, save
 from nmt.model_card import CardScore, model_card
 from nmt.run_dir import RunDirectory
@@ -33,6 +33,7 @@ from nmt.training.precision import choose_precision
 from nmt.training.preparation import configured_optimizer
 from nmt.training.progress import Progress
 from nmt.training.records import Curves, epoch_record, log_epoch, log_samples
+from nmt.training.saving import Saver
 from nmt.training.state import TrainingState
 from nmt.training.stopping import Stopped, StopRequest
 from nmt.training.update import Outcome, Updater
@@ -41,7 +42,7 @@ from nmt.training.validation import Validation, inference_weights, validate
 logger = logging.getLogger(__name__)
 
 MAX_SKIPPED_IN_ROW = 5
-"""Updates in a row that are not applied before a run goes back to its last checkpoint, and the next time gives up."""
+"""Updates in a row that are not applied before a run goes back to its last checkpoint; the next time it gives up."""
 
 ROLLBACK_FACTOR = 0.5
 """What the learning rate is multiplied by when a run goes back."""
@@ -93,9 +94,8 @@ class Run:
         )
         self.stop = StopRequest()
         self._curves = Curves(run_dir.tensorboard)
-        self._unwritten: list[dict[str, Any]] = []  # records and the best model, while the disk refuses them
-        self._unsaved_best: tuple[Translator, list[CardScore]] | None = None
-        self._saved = 0.0
+        self.saver = Saver(run_dir.metrics, self.state)
+        self._saved_at = 0.0
 
     @property
     def progress(self) -> Progress:
@@ -116,11 +116,14 @@ class Run:
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Goes to a checkpoint; later records are forgotten."""
+        """Goes to a checkpoint; the records of later epochs are forgotten."""
         self.state.restore(checkpoint)
-        records = self.run_dir.metrics.read()
-        self.run_dir.metrics.replace(record for record in records if record["epoch"] <= self.progress.epoch)
+        self.saver.forget_after(self.progress.epoch)
         self.limits.start(self.progress)
+
+    def is_over(self) -> bool:
+        """Returns whether epochs, updates, time or patience are used up, and the last epoch has been validated."""
+        return self.progress.batch == 0 and self.limits.is_over(self.progress)
 
     def fit(self) -> None:
         """Trains until the end.
@@ -133,32 +136,39 @@ class Run:
         try:
             with self.stop:
                 self._save()
-                while not self.is_over():
+                is_over = False
+                while not is_over:
                     self._train_epoch()
-                    self._end_epoch()
-                    self.stop.check()
+                    is_over = self._end_epoch()
+                    self._leave_if_asked()
         finally:
             self.display.close()
 
-    def is_over(self) -> bool:
-        """Returns whether epochs, updates, time or patience are used up."""
-        return self.limits.is_over(self.progress)
+    def _leave_if_asked(self) -> None:
+        if self.stop.signal is None:
+            return
+        if not self.saver.is_current:
+            self._save(is_last=True)
+        self._tell_saved()
+        self.stop.check()
+
+    def _tell_saved(self) -> None:
+        logger.info("saved after update %s", f"{self.progress.updates:,}")
 
     def _train_epoch(self) -> None:
-        """Makes the updates of an epoch that are not made yet."""
-        self.dataset.epoch = self.progress.epoch
-        self.display.begin_epoch(self.progress)
-        while self.progress.batch < len(self.dataset) and not self.limits.is_reached(self.progress):
+        """Makes the updates of an epoch that are not made yet; at least one, unless a limit ended the epoch before."""
+        progress = self.progress
+        self.dataset.epoch = progress.epoch
+        self.display.begin_epoch(progress)
+        while progress.batch < len(self.dataset) and not (progress.batch and self.limits.is_reached(progress)):
+            self.saver.is_current = False
             self._update()
-            if self.stop.signal is not None:
-                self._save(is_last=True)
-                self.stop.check()
+            progress = self.progress  # another one if the run has gone back
+            self._leave_if_asked()
             if self.display.is_due():
-                self.display.show(
-                    self.progress, float(self.optimizer.learning_rate), self.limits.seconds_left(self.progress)
-                )
-            is_due = time.monotonic() - self._saved >= self.config.training.save_every_minutes * 60
-            if is_due and not self.progress.num_skipped_in_row:
+                rate = float(self.optimizer.learning_rate)
+                self.display.show(progress, rate, self.limits.seconds_left(progress))
+            if time.monotonic() - self._saved_at >= self.config.training.save_every_minutes * 60:
                 self._save()
         self.display.close()
 
@@ -183,9 +193,9 @@ class Run:
 
     def _parts(self, batch: Batch) -> list[Batch]:
         """Returns a batch whole, or in parts if it needs more memory than there is."""
-        budget = self.progress.memory_budget or self._memory_budget
+        budget = min(self.progress.memory_budget or sys.maxsize, self._memory_budget)
         parts = self._memory.parts(batch, budget)
-        if len(parts) > 1 and self.progress.memory_budget is None:
+        if len(parts) > 1 and self.progress.memory_budget != budget:
             self.progress.memory_budget = budget  # a resumed run keeps it: the parts decide what dropout draws
             logger.warning(
                 "a batch of %d pairs needs about %.1f GB, and %.1f GB are to be had: such batches are worked on in "
@@ -224,12 +234,12 @@ class Run:
 
     def _roll_back(self) -> None:
         """Goes back to the last checkpoint with a lower learning rate, once."""
-        num_skipped, num_rollbacks = self.progress.num_skipped, self.progress.num_rollbacks
+        before = self.progress
         problem = (
             f"training has diverged: {MAX_SKIPPED_IN_ROW} updates in a row had a loss or gradient that is no finite "
-            f"number, the last after update {self.progress.updates:,}"
+            f"number, the last after update {before.updates:,}"
         )
-        checkpoint = None if num_rollbacks else self.state.newest_sound()
+        checkpoint = None if before.num_rollbacks else self.state.newest()
         if checkpoint is None:
             raise TrainingError(
                 f"{problem}. The run is as it was at its last checkpoint. {self.run_dir.skipped.path} names the pairs. "
@@ -237,8 +247,11 @@ class Run:
             )
         self.restore(checkpoint)
         progress = self.progress
-        progress.num_skipped, progress.num_skipped_in_row = num_skipped, 0
-        progress.num_rollbacks = num_rollbacks + 1
+        progress.num_skipped, progress.num_skipped_in_row = before.num_skipped, 0
+        progress.num_rollbacks = before.num_rollbacks + 1
+        # A better model than any before the checkpoint stays the best: it has been validated.
+        progress.best_epoch, progress.best_value = before.best_epoch, before.best_value
+        progress.best_loss = before.best_loss
         scale = self.optimizer.rate_scale
         scale.assign(float(scale) * ROLLBACK_FACTOR)
         logger.warning(
@@ -250,33 +263,52 @@ class Run:
         self.dataset.epoch = progress.epoch
         self._save()
 
-    def _end_epoch(self) -> None:
-        """Validates, judges, records, saves."""
-        training = self.config.training
-        epoch = self.progress.epoch + 1
+    def _end_epoch(self) -> bool:
+        """Validates, judges, records, saves; returns whether training is over.
+
+        That is decided here once: the clock, asked again, might say otherwise.
+        """
+        training, progress = self.config.training, self.progress
+        epoch = progress.epoch + 1
+        if progress.batch < len(self.dataset):
+            logger.info("a limit ends epoch %d after %d of %d batches", epoch, progress.batch, len(self.dataset))
         learning_rate = float(self.optimizer.learning_rate)
+        is_last = self.limits.is_over(progress, epoch)
         try:
             with self.stop.interruptible():
                 translator = self._translator()
-                validation = self._validate(translator, epoch)
+                with_translations = is_last or epoch % training.validate_every_epochs == 0
+                validation = self._validate(translator, epoch, with_translations=with_translations)
+                is_last = self.limits.is_reached(progress) or is_last  # the clock is read in any case
+                if is_last and not with_translations:  # the time has ended meanwhile
+                    validation = self._validate(translator, epoch, with_translations=True)
         except Stopped:
             self._save(is_last=True)  # the epoch's updates are done, its validation is not
+            self._tell_saved()
             raise
-        progress = self.progress
         progress.epoch = epoch
         if validation.translations or training.metric == "loss":
             self._judge(validation, translator)
-        is_over = self.is_over()
+        is_last = is_last or self.limits.has_ended(progress, epoch)
         record = epoch_record(progress, validation, learning_rate)
         log_epoch(record, validation, is_best=progress.best_epoch == epoch)
+        guessing = math.log(self.tokenizers[1].vocabulary_size)
+        if validation.loss > guessing:
+            logger.warning(
+                "dev loss %.2f is worse than that of guessing (%.2f): if it stays so, start a new run with a lower "
+                "training.learning_rate",
+                validation.loss,
+                guessing,
+            )
         if validation.translations:
             log_samples(self.dev_pairs, validation.translations, training.num_sample_sentences)
         progress.begin_epoch()
-        self._unwritten.append(record)
-        self._save(is_last=is_over)
+        self.saver.add_record(record)
+        self._save(is_last=is_last)
         self._curves.add(record)
         if progress.num_bad_validations == training.early_stopping_patience:
             logger.info("no better %s in %d validations: stopping", training.metric, progress.num_bad_validations)
+        return is_last
 
     def _translator(self) -> Translator:
         """Returns the model of the moment, ready to translate."""
@@ -285,30 +317,24 @@ class Run:
         languages = config.source_language, config.target_language
         return Translator(model, *self.tokenizers, *languages, config.decoding)
 
-    def _validate(self, translator: Translator, epoch: int) -> Validation:
-        def is_last() -> bool:
-            return self.limits.is_over(self.progress, epoch)
-
-        with_translations = is_last() or epoch % self.config.training.validate_every_epochs == 0
+    def _validate(self, translator: Translator, epoch: int, *, with_translations: bool) -> Validation:
         try:
-            validation = validate(translator, self.dev_pairs, with_translations=with_translations)
-            if is_last() and not with_translations:  # the time has ended meanwhile
-                validation = validate(translator, self.dev_pairs, with_translations=True)
+            return validate(translator, self.dev_pairs, with_translations=with_translations)
         except ModelFileError as error:
             raise TrainingError(
                 f"training has diverged in epoch {epoch}: {error} Start a new run with a lower training.learning_rate."
             ) from error
-        return validation
 
     def _judge(self, validation: Validation, translator: Translator) -> None:
         """Keeps the model if it is the best so far; cuts the learning rate if the schedule says so."""
         training, progress = self.config.training, self.progress
-        value = validation.value(training.metric)
-        if progress.best_value is None or value > progress.best_value:
-            progress.best_value, progress.best_epoch = value, progress.epoch
+        # Of equal scores, such as the zeros of the first epochs, the lower loss decides.
+        value, loss = validation.value(training.metric), validation.loss
+        best = progress.best_value, progress.best_loss
+        if best[0] is None or best[1] is None or (value, -loss) > (best[0], -best[1]):
+            progress.best_value, progress.best_loss, progress.best_epoch = value, loss, progress.epoch
             progress.num_bad_validations = progress.num_bad_since_cut = 0
-            scores = [CardScore("dev", one.name, one.score, one.signature) for one in validation.scores.values()]
-            self._unsaved_best = translator, scores
+            self.saver.set_best(partial(self._save_best, translator, validation, progress.epoch))
             return
         progress.num_bad_validations += 1
         progress.num_bad_since_cut += 1
@@ -321,28 +347,12 @@ class Run:
                 logger.info("learning rate cut to %.2e", float(self.optimizer.learning_rate))
 
     def _save(self, *, is_last: bool = False) -> None:
-        """Writes what is new: records, the best model, then the checkpoint that counts on them.
+        """Saves what is new, but not within a row of updates that were left out: the run may have to go back."""
+        self._saved_at = time.monotonic()
+        if is_last or not self.progress.num_skipped_in_row:
+            self.saver.save(is_last=is_last)
 
-        Training goes on where they can't be written, and tries again at the next save.
-
-        Raises:
-            FileError: They can't be written, and there is no next save.
-        """
-        self._saved = time.monotonic()
-        try:
-            while self._unwritten:
-                self.run_dir.metrics.append(self._unwritten[0])
-                del self._unwritten[0]
-            if self._unsaved_best is not None:
-                self._save_best(*self._unsaved_best)
-                self._unsaved_best = None
-            self.state.save()
-        except (FileError, RunDirectoryError, ModelFileError) as error:
-            if is_last:
-                raise
-            logger.warning("nothing is saved: %s Training goes on, and the next save tries again", error)
-
-    def _save_best(self, translator: Translator, scores: list[CardScore]) -> None:
+    def _save_best(self, translator: Translator, validation: Validation, epoch: int) -> None:
         source, target = self.config.source_language, self.config.target_language
         card = model_card(
             name=self.run_dir.path.name,
@@ -352,9 +362,9 @@ class Run:
             sizes=[
                 ("parameters", f"{self.model.count_params():,}"),
                 ("target vocabulary", f"{self.tokenizers[1].vocabulary_size:,} pieces"),
-                ("epochs", str(self.progress.best_epoch)),
+                ("epochs", str(epoch)),
             ],
-            scores=scores,
+            scores=[CardScore("dev", one.name, one.score, one.signature) for one in validation.scores.values()],
             example=self.dev_pairs[0].source,
         )
         save(translator, self.run_dir.best, model=self.config.model, card=card)

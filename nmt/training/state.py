@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from nmt.checkpoints import Checkpoint, discard_after, load_newest, save_checkpoint, stored_updates
+from nmt.checkpoints import Checkpoint, load_newest, save_checkpoint
 from nmt.errors import RunDirectoryError
 from nmt.training.progress import Progress
 
@@ -57,8 +57,6 @@ class TrainingState:
             FileError: It can't be written; the old checkpoints are as before.
             TrainingError: A variable is not finite; likewise.
         """
-        if not self.progress.num_skipped_in_row:
-            self.progress.sound_update = self.progress.updates
         progress = {**dataclasses.asdict(self.progress), "made_from": dict(self.made_from)}
         arrays = _Arrays(self._variables)
         save_checkpoint(self._folder, update=self.progress.updates, arrays=arrays, progress=progress, keep=self._keep)
@@ -73,13 +71,6 @@ class TrainingState:
         if checkpoint is not None and not isinstance(checkpoint.progress.get("made_from"), dict):
             raise _of_another_version(checkpoint)
         return checkpoint
-
-    def newest_sound(self) -> Checkpoint | None:
-        """Removes the checkpoints of a stretch of updates that were not applied; reads the newest of the others."""
-        numbers = stored_updates(self._folder)
-        if any(number <= self.progress.sound_update for number in numbers):
-            discard_after(self._folder, self.progress.sound_update)
-        return self.newest()
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Goes to a checkpoint.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -30,7 +31,9 @@ class Stopped(KeyboardInterrupt):
 
 
 class StopRequest:
-    """Notes the first signal; a second SIGINT raises `KeyboardInterrupt` at once.
+    """Notes the first signal; a second SIGINT ends the process at once.
+
+    At once means by the system: a handler in Python would wait for the end of what the process computes.
 
     Attributes:
         signal: Number of the signal that has arrived, or None.
@@ -68,18 +71,28 @@ class StopRequest:
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
         """A block that changes nothing that is saved: a signal ends it at once, with `Stopped`."""
-        self._is_interruptible = True
         try:
+            self._is_interruptible = True
             self.check()
             yield
         finally:
             self._is_interruptible = False
 
     def _handle(self, number: int, _: FrameType | None) -> None:
-        if self.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        if self.signal is None:
-            self.signal = number
-            logger.info("%s: saving, then leaving ...", signal.Signals(number).name)
+        if self.signal is not None:
+            return
+        self.signal = number
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        _show_cursor()
+        logger.info("%s: saving, then leaving; Ctrl-C leaves without saving", signal.Signals(number).name)
         if self._is_interruptible:
+            self._is_interruptible = False
             raise Stopped(number)
+
+
+def _show_cursor() -> None:
+    """Gives a terminal its cursor back, which a live bar has hidden: the next signal may leave no time for it."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if sys.stdout.isatty():
+            sys.stdout.write("\x1b[?25h")
+            sys.stdout.flush()

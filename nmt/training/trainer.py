@@ -13,10 +13,11 @@ import keras
 from rich.console import Console
 
 from nmt import files
-from nmt.config import Config
+from nmt.backend import library_name
+from nmt.config import Config, dump
 from nmt.evaluation import report
 from nmt.loading import load
-from nmt.run_dir import RunDirectory
+from nmt.run_dir import RunDirectory, library_versions
 from nmt.text.corpus import SentencePair
 from nmt.text.lines import single_line
 from nmt.training.preparation import (
@@ -72,15 +73,19 @@ def train(
     run.describe()
     if resume:
         _go_on(run, digests, allow_changed)
+        versions = {**library_versions(), "backend": library_name()}
+        run_dir.update_settings(config_yaml=dump(config), versions=versions)
     is_finished = run.is_over()
     if is_finished:
         logger.info("training was finished already, after epoch %d", run.progress.epoch)
     else:
+        if run_dir.test_report.exists():
+            files.remove_folder(run_dir.test_report.parent)  # of a model that may not stay the best
         run.fit()
     if run.progress.best_epoch == 0:
         return
     logger.info(
-        "best model: epoch %d, %s %.2f, in %s",
+        "best model: epoch %d, dev %s %.2f, in %s",
         run.progress.best_epoch,
         config.training.metric,
         abs(run.progress.best_value or 0.0),
@@ -98,11 +103,22 @@ def _go_on(run: Run, digests: dict[str, str], allow_changed: Sequence[str]) -> N
         return
     is_changed = check_sources(checkpoint.progress["made_from"], digests, allow_changed)
     run.restore(checkpoint)
+    _miss_records(run)
+    # What was left out after the checkpoint is about to be tried again.
+    run.run_dir.skipped.replace(run.run_dir.skipped.read()[: run.progress.num_skipped])
     if is_changed and run.progress.batch:
         logger.warning("epoch %d begins anew, as its batches are others", run.progress.epoch + 1)
         run.progress.begin_epoch()
     place = f", batch {run.progress.batch:,} of {len(run.dataset):,}" if run.progress.batch else ""
     logger.info("resuming after epoch %d%s, update %s", run.progress.epoch, place, f"{run.progress.updates:,}")
+
+
+def _miss_records(run: Run) -> None:
+    """Tells of epochs that are done and have no record any more: curves will lack them, training does not."""
+    known = {record.get("epoch") for record in run.run_dir.metrics.read()}
+    missing = [str(epoch) for epoch in range(1, run.progress.epoch + 1) if epoch not in known]
+    if missing:
+        logger.warning("%s: no record of epoch %s", run.run_dir.metrics.path, ", ".join(missing))
 
 
 def _report(run_dir: RunDirectory, pairs: list[SentencePair]) -> None:

@@ -70,7 +70,7 @@ class Updater:
         def apply(gradients: list[Tensor], loss: Tensor) -> tuple[Tensor, Tensor]:
             norm = ops.sqrt(ops.sum(ops.stack([ops.sum(ops.square(gradient)) for gradient in gradients])))
             is_finite = ops.logical_and(ops.isfinite(norm), ops.isfinite(loss))
-            scale = clip_norm / ops.maximum(norm, clip_norm)
+            scale = ops.minimum(1.0, clip_norm / norm)
             clipped = [gradient * scale for gradient in gradients]
             apply_if(is_finite, lambda: optimizer.apply(clipped, weights), [*weights, *optimizer.variables])
             return norm, is_finite

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from nmt import files, name_exchange
-from nmt.checkpoints import discard_after
 from tests.reliability.crash_states import Record, Tree, recorded, tree_of, write_tree
 from tests.reliability.small_states import model_at, newest_state, save_small_model, save_state
 
@@ -150,12 +149,6 @@ def test_setting_a_damaged_one_aside(root, caplog):
     save_state(root, 20)
     (root / "update-00000020" / "state.safetensors").write_bytes(b"")
     check_is(root, newest_state, newest_state, {(10, 10)}, min_states=3)
-
-
-def test_going_back(root):
-    for update in (10, 20, 30):
-        save_state(root, update, keep=3)
-    check_is(root, lambda f: discard_after(f, 10), newest_of_whole_ones, {(10, 10), (20, 20), (30, 30)}, min_states=20)
 
 
 def check_is(root: Path, action: Callable[[Path], Any], find: Find, expected: set[Any], min_states: int) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from nmt.training.stopping import Stopped, StopRequest
 
-STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 both = pytest.mark.parametrize("number", STATUS, ids=lambda number: number.name)
 
 
@@ -37,7 +40,7 @@ def test_the_first_is_noted_and_said(number, caplog):
         assert stop.signal is None
         send(number)
         assert stop.signal == number
-        assert caplog.messages == [f"{number.name}: saving, then leaving ..."]
+        assert caplog.messages == [f"{number.name}: saving, then leaving; Ctrl-C leaves without saving"]
         with pytest.raises(Stopped) as stopped:
             stop.check()
     assert stopped.value.exit_status == STATUS[number]
@@ -52,12 +55,36 @@ def test_from_another_process_too():
 
 @pytest.mark.parametrize("first", STATUS, ids=lambda number: number.name)
 def test_a_second_sigint_leaves_at_once(first):
+    """By the system itself, whatever the process is about: here no line of Python is run any more."""
     with StopRequest() as stop:
         send(first)
-        with pytest.raises(KeyboardInterrupt) as caught:
-            send(signal.SIGINT)
-        assert not isinstance(caught.value, Stopped)  # nothing is saved
         assert stop.signal == first
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+
+
+def test_a_second_sigint_ends_a_process_that_computes():
+    program = """
+import os, signal, sys
+from nmt.training.stopping import StopRequest
+with StopRequest():
+    os.kill(os.getpid(), signal.SIGINT)
+    print("noted", flush=True)
+    sum(range(10**11))
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
+    assert process.stdout.readline() == b"noted\n"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == -signal.SIGINT
+
+
+def test_what_is_ignored_stays_so(handlers):
+    """As SIGHUP under `nohup`."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with StopRequest() as stop:
+        send(signal.SIGHUP)
+        assert stop.signal is None
+    signal.signal(signal.SIGHUP, handlers[signal.SIGHUP])
 
 
 @pytest.mark.parametrize("first", STATUS, ids=lambda number: number.name)

@@ -109,16 +109,32 @@ class TestBest:
         [("bleu", 2), ("chrf", 4), ("loss", 3)],
     )
     def test_the_chosen_metric_chooses(self, metric, epoch, script, tree, tmp_path):
-        script.bleu, script.chrf, script.loss = [10.0, 30.0, 20.0, 30.0], [40.0, 41.0, 42.0, 50.0], [4.0, 3.0, 2.0, 2.5]
+        script.bleu, script.chrf, script.loss = [10.0, 30.0, 20.0, 30.0], [40.0, 41.0, 42.0, 50.0], [4.0, 2.5, 2.0, 3.0]
         run_dir = run(with_changes(tree, {"training.metric": metric, "training.max_epochs": 4}), tmp_path / "run")
-        assert progress(run_dir)["best_epoch"] == epoch  # of two that are equally good, the first
+        assert progress(run_dir)["best_epoch"] == epoch
         assert best_update(run_dir) == epoch * NUM_BATCHES
+
+    @pytest.mark.parametrize(("losses", "epoch"), [([3.0, 2.5, 2.0, 2.2], 3), ([2.0, 2.0, 2.0, 2.0], 1)])
+    def test_of_equal_scores_the_lower_loss_decides(self, losses, epoch, script, tree, tmp_path):
+        """The first epochs of a small corpus all have BLEU 0. The bug: the least trained of them was kept."""
+        script.bleu, script.loss = [0.0] * 4, losses
+        run_dir = run(with_changes(tree, {"training.max_epochs": 4}), tmp_path / "run")
+        assert best_update(run_dir) == epoch * NUM_BATCHES
+        assert progress(run_dir)["num_bad_validations"] == 4 - epoch
+
+    def test_a_loss_above_that_of_guessing_is_told(self, script, tree, tmp_path, caplog):
+        """A run may diverge in numbers that are all finite."""
+        script.loss = [5.6, 1e4]  # of 296 pieces each by chance: 5.69
+        with caplog.at_level(logging.INFO, "nmt"):
+            run(with_changes(tree, {"training.max_epochs": 2}), tmp_path / "run")
+        assert caplog.text.count("is worse than that of guessing (5.69)") == 1
+        assert "dev perplexity inf" in caplog.text
 
     def test_is_named_at_the_end(self, script, tree, tmp_path, caplog):
         script.loss = [4.0, 2.25, 3.0]
         with caplog.at_level(logging.INFO, "nmt"):
             run_dir = run(with_changes(tree, {"training.metric": "loss", "training.max_epochs": 3}), tmp_path / "run")
-        assert f"best model: epoch 2, loss 2.25, in {run_dir.best}" in caplog.text
+        assert f"best model: epoch 2, dev loss 2.25, in {run_dir.best}" in caplog.text
         assert [" (best)" in line for line in caplog.text.splitlines() if "dev perplexity" in line] == [
             True, True, False,
         ]  # fmt: skip
@@ -143,7 +159,7 @@ class TestEnd:
         assert epochs_of(run_dir) == [1, 2, 3]
 
     def test_out_of_patience(self, script, tree, tmp_path, caplog):
-        script.bleu = [10.0, 30.0, 29.0, 30.0, 31.0]
+        script.bleu = [10.0, 30.0, 29.0, 29.5, 31.0]
         settings = with_changes(tree, {"training.early_stopping_patience": 2})
         with caplog.at_level(logging.INFO, "nmt"):
             run_dir = run(settings, tmp_path / "run")

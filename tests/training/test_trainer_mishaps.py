@@ -11,12 +11,15 @@ import logging
 import os
 import shutil
 import signal
+from types import SimpleNamespace
 
+import keras
 import pytest
 
-from nmt import files
+from nmt import files, json_lines
 from nmt.errors import FileError, RunDirectoryError, TrainingError
 from nmt.run_dir import RunDirectory
+from nmt.training import records
 from nmt.training import run as run_module
 from nmt.training.stopping import Stopped
 from tests.training import tiny_run
@@ -31,13 +34,12 @@ from tests.training.test_trainer_course import (  # noqa: F401  (fixtures)
 )
 from tests.training.tiny_run import progress, run, with_changes
 
-# What else than the number of updates a run may be stopped at.
 FOUR_EPOCHS = {"training.max_epochs": 4}
 
 
 @pytest.fixture(scope="module")
 def straight(corpora, tmp_path_factory):  # noqa: F811
-    """Makes runs that nothing happens to, one for each configuration."""
+    """Runs that nothing happens to, by their configuration; see `uninterrupted`."""
     return {}
 
 
@@ -57,7 +59,7 @@ def send(number, at_update):
 
 
 class TestSignals:
-    @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
     @pytest.mark.parametrize("at_update", [1, 6, NUM_BATCHES])
     def test_saves_and_leaves_after_the_update(self, number, status, at_update, straight, script, tree, tmp_path):  # noqa: F811
         settings = with_changes(tree, FOUR_EPOCHS)
@@ -71,6 +73,40 @@ class TestSignals:
         resumed = run(settings, tmp_path / "run", resume=True)
         assert script.num_calls == 4 * NUM_BATCHES  # no update was made twice
         tiny_run.assert_same_run(resumed, uninterrupted(straight, script, settings, tmp_path))
+
+    @pytest.mark.parametrize("at_update", [2, 6, 8])
+    def test_at_the_limit_of_updates(self, at_update, script, tree, tmp_path):  # noqa: F811
+        """The bug: the last epoch was never validated, and a run of one epoch left no model, with status 0."""
+        settings = with_changes(tree, {"training.max_updates": at_update})
+        script.on_update = send(signal.SIGTERM, at_update)
+        with pytest.raises(Stopped):
+            run(settings, tmp_path / "run")
+        script.on_update = lambda number: None
+        resumed = run(settings, tmp_path / "run", resume=True)
+        assert script.num_calls == at_update
+        tiny_run.assert_same_run(resumed, run(settings, tmp_path / "straight"))
+        assert [entry["updates"] for entry in resumed.metrics.read()][-1] == at_update
+
+    def test_while_a_save_fails(self, script, tree, tmp_path, monkeypatch):  # noqa: F811
+        """The bug: the status was 143 although the state was on no disk. It is tried again, and its failure told."""
+        save = run_module.TrainingState.save
+        fails = [True, True]
+
+        def failing_save(state):
+            if script.num_calls == NUM_BATCHES and fails:
+                fails.pop()
+                os.kill(os.getpid(), signal.SIGTERM)
+                raise FileError("full")
+            save(state)
+
+        monkeypatch.setattr(run_module.TrainingState, "save", failing_save)
+        with pytest.raises(FileError, match="full"):
+            run(tree, tmp_path / "run")
+        fails.append(True)
+        script.num_calls = 0
+        with pytest.raises(Stopped):
+            run(tree, tmp_path / "second")
+        assert progress(RunDirectory(tmp_path / "second"))["epoch"] == 1
 
     def test_in_a_validation_at_once(self, straight, script, tree, tmp_path, monkeypatch):  # noqa: F811
         """What the epoch has learnt is saved, and the validation is made again."""
@@ -91,22 +127,6 @@ class TestSignals:
         resumed = run(settings, tmp_path / "run", resume=True)
         assert script.num_calls == 4 * NUM_BATCHES
         tiny_run.assert_same_run(resumed, uninterrupted(straight, script, settings, tmp_path))
-
-    def test_a_second_sigint_leaves_at_once(self, script, tree, tmp_path, monkeypatch):  # noqa: F811
-        """Here while the state is being saved; the checkpoint before is the newest then."""
-        script.on_update = send(signal.SIGINT, 2)
-
-        def save_checkpoint(*args, **options):
-            if script.num_calls:
-                os.kill(os.getpid(), signal.SIGINT)
-            return original(*args, **options)
-
-        original = run_module.TrainingState.save
-        monkeypatch.setattr(run_module.TrainingState, "save", save_checkpoint)
-        with pytest.raises(KeyboardInterrupt) as interrupt:
-            run(tree, tmp_path / "run")
-        assert not isinstance(interrupt.value, Stopped)
-        assert checkpoints(RunDirectory(tmp_path / "run")) == ["update-00000000"]
 
     def test_handlers_are_given_back(self, script, tree, tmp_path):  # noqa: F811
         before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
@@ -143,6 +163,15 @@ class TestKills:
 
 
 class TestDamage:
+    def test_records_that_are_missing_are_told(self, script, tree, tmp_path, caplog):  # noqa: F811
+        """Training needs none of them, but its curves do."""
+        run_dir = run(with_changes(tree, {"training.max_epochs": 3}), tmp_path / "run")
+        first, _, third = run_dir.metrics.path.read_text().splitlines()
+        run_dir.metrics.path.write_text(f"{first}\n{third}\n")
+        resumed = run(with_changes(tree, FOUR_EPOCHS), tmp_path / "run", resume=True)
+        assert "no record of epoch 2" in caplog.text
+        assert epochs_of(resumed) == [1, 3, 4]
+
     def test_the_one_before_is_used(self, straight, script, tree, tmp_path, caplog):  # noqa: F811
         settings = with_changes(tree, FOUR_EPOCHS)
         run_dir = run(with_changes(tree, {"training.max_epochs": 2}), tmp_path / "run")
@@ -224,6 +253,43 @@ class TestFullDisk:
             3,
         ]
 
+    def test_the_end_is_decided_once(self, disk, script, tree, tmp_path, caplog):  # noqa: F811
+        """The bug: the clock, asked again after a save that had failed, ended the run with status 0 and nothing saved.
+
+        Epoch 1 ends at 64 s of at most 66, and its save takes 10: one more epoch is begun, and its end is the last.
+        """
+        script.seconds_per_validation = 60.0
+        save = run_module.Saver.save
+
+        def slow_save(saver, **options):
+            script.seconds += 10.0 if script.num_calls == NUM_BATCHES else 0.0
+            save(saver, **options)
+
+        def fill(update):
+            disk.is_full = update == NUM_BATCHES
+
+        script.on_update = fill
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(run_module.Saver, "save", slow_save)
+            run_dir = run(with_changes(tree, {"training.max_minutes": 1.1}), tmp_path / "run")
+        assert caplog.text.count("nothing is saved") == 1
+        assert [(entry["epoch"], entry["updates"]) for entry in run_dir.metrics.read()] == [(1, 4), (2, 5)]
+        assert progress(run_dir)["epoch"] == 2
+
+    def test_tensorboard_ends_alone(self, script, tree, tmp_path, monkeypatch, caplog):  # noqa: F811
+        class Full:
+            def __init__(self, folder):
+                pass
+
+            def add_scalar(self, *_):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(records.importlib.util, "find_spec", lambda name: object())
+        monkeypatch.setattr(records.importlib, "import_module", lambda name: SimpleNamespace(Writer=Full))
+        run_dir = run(with_changes(tree, {"training.max_epochs": 2}), tmp_path / "run")
+        assert caplog.text.count("TensorBoard's files can't be written") == 1
+        assert epochs_of(run_dir) == [1, 2]
+
 
 class TestBrokenNumbers:
     def test_one_is_left_out_counted_and_named(self, script, tree, corpora, tmp_path, caplog):  # noqa: F811
@@ -274,6 +340,71 @@ class TestBrokenNumbers:
         ]
         assert bias[0] == NUM_BATCHES
 
+    @pytest.mark.parametrize("keep", [1, 2])
+    def test_goes_back_to_what_was_before_the_bad_stretch(self, keep, script, tree, tmp_path):  # noqa: F811
+        """Here a whole epoch is bad, and ends: it is neither saved under the number of the sound one nor in its place.
+
+        The bug: it was, and counted as done after going back.
+        """
+        script.broken = {5, 6, 7, 8, 9}
+        changes = {"training.keep_checkpoints": keep, "training.max_epochs": 3}
+        run_dir = run(with_changes(tree, changes), tmp_path / "run")
+        assert [(entry["epoch"], entry["updates"]) for entry in run_dir.metrics.read()] == [(1, 4), (2, 8), (3, 12)]
+
+    def test_a_better_model_stays_the_best(self, script, tree, tmp_path, monkeypatch):  # noqa: F811
+        """The bug: after going back a worse one took its place. The 2nd epoch ends within the bad stretch."""
+        validated = iter([10.0, 30.0, 20.0, 21.0])
+        validate = script.validate
+
+        def scripted(*args, **options):
+            script.bleu = [next(validated)] * 10
+            return validate(*args, **options)
+
+        monkeypatch.setattr(run_module, "validate", scripted)
+        script.broken = {6, 7, 8, 9, 10}
+        run_dir = run(with_changes(tree, {"training.max_epochs": 3}), tmp_path / "run")
+        assert progress(run_dir)["best_value"] == 30.0
+        assert best_update(run_dir) == 5
+        assert [entry["bleu"] for entry in run_dir.metrics.read()] == [10.0, 20.0, 21.0]
+
+    def test_goes_back_on_a_full_disk(self, script, tree, tmp_path, monkeypatch, caplog):  # noqa: F811
+        """The bug: records that had waited stood twice, or the run ended there. Epochs 2 and 3 can't be saved."""
+        append, replace = json_lines.JSONLines.append, json_lines.JSONLines.replace
+
+        def refusing(function):
+            def call(lines, *args):
+                if NUM_BATCHES < script.num_calls <= 4 * NUM_BATCHES and lines.path.name == "metrics.jsonl":
+                    raise FileError("full")
+                return function(lines, *args)
+
+            return call
+
+        monkeypatch.setattr(json_lines.JSONLines, "append", refusing(append))
+        monkeypatch.setattr(json_lines.JSONLines, "replace", refusing(replace))
+        script.broken = set(range(3 * NUM_BATCHES, 3 * NUM_BATCHES + 5))
+        run_dir = run(with_changes(tree, FOUR_EPOCHS), tmp_path / "run")
+        assert "nothing is saved: full" in caplog.text
+        assert epochs_of(run_dir) == [1, 2, 3, 4]
+
+    def test_what_is_tried_again_is_named_once(self, script, tree, tmp_path):  # noqa: F811
+        """After a kill an update that was left out is left out again; it is one, and has one record."""
+        settings = with_changes(tree, {"training.max_epochs": 2})
+        script.broken = {2}
+
+        class Killed(BaseException):
+            pass
+
+        def kill(update):
+            if update == 4:
+                raise Killed
+
+        script.on_update = kill
+        with pytest.raises(Killed):
+            run(settings, tmp_path / "run")
+        script.on_update, script.num_calls = (lambda number: None), 0
+        resumed = run(settings, tmp_path / "run", resume=True)
+        assert len(resumed.skipped.read()) == progress(resumed)["num_skipped"] == 1
+
     def test_no_checkpoint_is_made_of_a_bad_stretch(self, script, tree, tmp_path):  # noqa: F811
         """Else the run would go back to the place where it had gone wrong."""
         script.broken = {3, 4, 5}
@@ -310,6 +441,15 @@ class TestMemory:
         assert tiny_run.memory_budget(resumed) == budget
         assert "in parts" not in caplog.text
 
+    def test_a_machine_with_less_memory_has_its_own_budget(self, script, tree, tmp_path, monkeypatch, caplog):  # noqa: F811
+        monkeypatch.setattr(run_module, "available_bytes", lambda: 150_000)
+        run(with_changes(tree, {"training.max_epochs": 1}), tmp_path / "run")
+        monkeypatch.setattr(run_module, "available_bytes", lambda: 100_000)
+        caplog.clear()
+        resumed = run(with_changes(tree, {"training.max_epochs": 2}), tmp_path / "run", resume=True)
+        assert tiny_run.memory_budget(resumed) < 30_000
+        assert caplog.text.count("in parts") == 1
+
     def test_a_model_that_does_not_fit_is_refused_before_it_is_built(self, script, tree, tmp_path, monkeypatch):  # noqa: F811
         monkeypatch.setattr(run_module, "available_bytes", lambda: 50_000)
         monkeypatch.setattr(run_module, "build_model", None)
@@ -339,6 +479,19 @@ class TestOtherSources:
         assert epochs_of(resumed) == [1, 2, 3, 4]
         # The epoch began anew: its first two batches were of the former corpus.
         assert progress(resumed)["updates"] == 2 + 4 * NUM_BATCHES
+
+    def test_a_refused_resume_changes_nothing(self, script, tree, corpora, tmp_path):  # noqa: F811
+        """The bug: the new configuration was written before the checkpoint had been seen to be of another model."""
+        settings = with_changes(tree, FOUR_EPOCHS)
+        self.stopped(script, settings, tmp_path / "run")
+        before = (tmp_path / "run" / "config.yaml").read_bytes()
+        with pytest.raises(RunDirectoryError, match="made by another model"):
+            run(with_changes(settings, {"model.encoder_size": 7}), tmp_path / "run", resume=True)
+        assert (tmp_path / "run" / "config.yaml").read_bytes() == before
+        longer = with_changes(settings, {"training.max_epochs": 2})
+        resumed = run(longer, tmp_path / "run", resume=True)
+        assert "max_epochs: 2" in resumed.config_path.read_text()
+        assert resumed.versions()["backend"] == keras.backend.backend()
 
     def test_another_tokenizer_is_refused(self, script, tree, tmp_path):  # noqa: F811
         settings = with_changes(tree, FOUR_EPOCHS)
