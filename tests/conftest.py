@@ -16,8 +16,10 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and every command that they start as well.
+# A shell that starts the tests in the background has them ignore Ctrl-C, `nohup` the end of the terminal, and every
+# command that they start as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 FIXED_SEED = 2026
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "", None})
