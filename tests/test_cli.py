@@ -426,7 +426,6 @@ def test_train_resumes_and_replaces(run: Run, trained: list[dict[str, Any]]) -> 
     allowed = ("--allow-changed", "seed", "--allow-changed", "corpus")
     assert run("train", "my.yaml", "--run-dir", "here", "--resume", "--set", "seed=2", *allowed).status == 0
     assert (trained[-1]["settings"].seed, trained[-1]["allow_changed"]) == (2, ["seed", "corpus"])
-    assert "seed: 2\n" in Path("here/config.yaml").read_text()
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,8 @@ def writes(node: ast.Call) -> bool:
         return any(re.fullmatch("[rwaxbt+]*[wax+][rwaxbt+]*", mode) for mode in modes)
     if name in ("rename", "replace") and owner:
         is_text = len(node.args) != 1 or bool(node.keywords)  # str.replace takes two
-        return not is_text and owner != "dataclasses" and not owner.endswith(".metrics")  # a JsonLines of ours
+        is_json_lines = owner.endswith((".metrics", ".skipped", "._records"))  # which write through `files`
+        return not is_text and owner != "dataclasses" and not is_json_lines
     if owner in ("json", "yaml") and name == "dump":
         return len(node.args) > 1
     return name in CHANGES_BY_NAME | CHANGES_BY_PATH or (owner in ("np", "numpy") and name == "save")
