@@ -9,6 +9,7 @@ import signal
 import sys
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -20,6 +21,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # command that they start as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# How long an example takes says more of what else the machine does than of the code.
+hypothesis.settings.register_profile("any-machine", deadline=None)
+hypothesis.settings.load_profile("any-machine")
 
 FIXED_SEED = 2026
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "", None})
