@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from nmt import strict_yaml
+from nmt.config_corpora import Corpora, Section
 from nmt.config_problems import describe, shown
 from nmt.errors import ConfigError, InputError
 
@@ -27,86 +28,7 @@ MAX_POSITIONS = 2**24
 _LANGUAGE_CODE = re.compile(r"[A-Za-z]{1,8}([-_][A-Za-z0-9]{1,8}){0,4}")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-def _check_column(value: object) -> object:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | str)
-        or value == ""
-        or (isinstance(value, int) and value < 0)
-    ):
-        raise ValueError(f"must be a column's number from 0 or its name. Received: {shown(value)}")
-    return value
-
-
-Column = Annotated[int | str, pydantic.BeforeValidator(_check_column)]
-
-
-class FilesCorpus(_Section):
-    """Two parallel plain-text files, one sentence a line; `.gz`, `.xz` and `.zst` are read as they are."""
-
-    type: Literal["files"] = "files"
-    source: str = Field(min_length=1, description="Path of the source-language file.")
-    target: str = Field(min_length=1, description="Path of the target-language file.")
-
-
-class TSVCorpus(_Section):
-    """A tab-separated file; quotes are ordinary characters."""
-
-    type: Literal["tsv"] = "tsv"
-    path: str = Field(min_length=1, description="Path of the file; may be compressed.")
-    source_column: Column = Field(0, description="Column of the source: its number from 0, or its name in the header.")
-    target_column: Column = Field(1, description="Column of the target: its number from 0, or its name in the header.")
-
-
-class JSONLCorpus(_Section):
-    """One JSON object a line: `{"translation": {"en": ..., "de": ...}}` or flat columns."""
-
-    type: Literal["jsonl"] = "jsonl"
-    path: str = Field(min_length=1, description="Path of the file; may be compressed.")
-    source_column: str | None = Field(None, description="Column of the source; by default the source language's code.")
-    target_column: str | None = Field(None, description="Column of the target; by default the target language's code.")
-
-
-class HubCorpus(_Section):
-    """A data set of the Hugging Face Hub, or a local folder in the same formats."""
-
-    type: Literal["hub"] = "hub"
-    repository: str = Field(min_length=1, description="Repository id (`owner/name`), or path of a local folder.")
-    config: str | None = Field(None, description="Configuration (subset) of the data set.")
-    split: str = Field("train", min_length=1, description="Split to read, such as `train` or `train[:1000]`.")
-    revision: str | None = Field(None, description="Branch, tag or commit; fix it to make a run repeatable.")
-    source_column: str | None = Field(None, description="Column of the source; by default the source language's code.")
-    target_column: str | None = Field(None, description="Column of the target; by default the target language's code.")
-
-
-class PhrasebookCorpus(_Section):
-    """The built-in English-French corpus, generated from a grammar."""
-
-    type: Literal["phrasebook"] = "phrasebook"
-    split: Literal["train", "dev", "test"] = Field("train", description="Splits share no sentence.")
-    num_pairs: int = Field(20_000, ge=1, le=100_000, description="Number of distinct sentence pairs to generate.")
-    seed: int = Field(1, ge=0, description="Seed of the generator.")
-
-
-Corpus = Annotated[FilesCorpus | TSVCorpus | JSONLCorpus | HubCorpus | PhrasebookCorpus, Field(discriminator="type")]
-
-
-def _as_list(value: object) -> object:
-    if isinstance(value, dict):
-        return [value]
-    if not isinstance(value, list):
-        raise ValueError(f"must be a corpus or a list of corpora. Received: {shown(value)}")
-    return value
-
-
-Corpora = Annotated[list[Corpus], pydantic.BeforeValidator(_as_list), Field(min_length=1)]
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Parallel text and what is left out of it in training."""
 
     train: Corpora = Field(description="Corpora to train on, concatenated in this order.")
@@ -121,7 +43,7 @@ class DataConfig(_Section):
     drop_duplicates: bool = Field(True, description="Leave out exact repetitions of a training pair.")
 
 
-class TokenizerConfig(_Section):
+class TokenizerConfig(Section):
     """SentencePiece, trained on the training side alone."""
 
     model_type: Literal["unigram", "bpe"] = Field("unigram", description="Segmentation model.")
@@ -138,7 +60,7 @@ class TokenizerConfig(_Section):
     )
 
 
-class BatchingConfig(_Section):
+class BatchingConfig(Section):
     """How training pairs are put together."""
 
     size: int = Field(80, ge=1, le=1_000_000, description="Size of a batch, in `unit`.")
@@ -153,7 +75,7 @@ class BatchingConfig(_Section):
     )
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """Sizes and variants of the encoder-decoder."""
 
     embedding_size: int = Field(256, ge=1, le=8192, description="Width of the embeddings.")
@@ -178,7 +100,7 @@ class ModelConfig(_Section):
     )
 
 
-class ScheduleConfig(_Section):
+class ScheduleConfig(Section):
     """Learning rate over the updates."""
 
     type: Literal["constant", "inverse_sqrt", "cosine", "plateau"] = Field(
@@ -195,7 +117,7 @@ class ScheduleConfig(_Section):
     floor: float = Field(0.0, ge=0, le=1, description="Lowest rate, as a fraction of the peak.")
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """Optimisation, validation and stopping."""
 
     optimizer: Literal["adam", "adamw", "rmsprop"] = Field("adam", description="Update rule.")
@@ -225,7 +147,7 @@ class TrainingConfig(_Section):
     keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints kept for resuming.")
 
 
-class DecodingConfig(_Section):
+class DecodingConfig(Section):
     """Beam search; the defaults of every later translation with the model."""
 
     beam_size: int = Field(5, ge=1, le=1000, description="Hypotheses kept a step; 1 is greedy search.")
@@ -283,7 +205,7 @@ def _check_language(code: str) -> str:
 LanguageCode = Annotated[str, pydantic.AfterValidator(_check_language)]
 
 
-class Config(_Section):
+class Config(Section):
     """Everything that defines a run."""
 
     source_language: LanguageCode = Field(description="Code of the source language, such as `en`.")

@@ -16,7 +16,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from nmt.config import Corpus, FilesCorpus, HubCorpus, JSONLCorpus, PhrasebookCorpus, TSVCorpus
+from nmt.config_corpora import Corpus, FilesCorpus, HubCorpus, JSONLCorpus, PhrasebookCorpus, TSVCorpus
 from nmt.errors import CorpusError
 from nmt.text import corpus as readers
 from nmt.text.corpus import SentencePair
@@ -45,7 +45,7 @@ def read_corpora(corpora: Sequence[Corpus], source_language: str, target_languag
             sides.
 
     Example:
-        >>> from nmt.config import PhrasebookCorpus
+        >>> from nmt.config_corpora import PhrasebookCorpus
         >>> len(read_corpora([PhrasebookCorpus(split="dev", num_pairs=5)], "en", "fr"))
         5
     """

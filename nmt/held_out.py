@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from nmt import config, files
+from nmt import config, config_corpora, files
 from nmt.console import progress
 from nmt.corpora import read_corpora
 from nmt.decoding.hypothesis import Counts
@@ -150,7 +150,7 @@ def _read_split(path: Path, split: Literal["train", "dev", "test"]) -> _Lines:
         raise InputError(f"{path}: it names no data.{split}. Add it there, or choose another split: --split dev.")
     pairs = read_corpora(corpora, run.source_language, run.target_language)
     first = corpora[0]
-    reference_path = first.target if len(corpora) == 1 and isinstance(first, config.FilesCorpus) else None
+    reference_path = first.target if len(corpora) == 1 and isinstance(first, config_corpora.FilesCorpus) else None
     return _Lines(*_sides(pairs), reference_path, (run.source_language, run.target_language))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from nmt import config
+from nmt import config, config_corpora
 from nmt.config import Config
 from nmt.errors import ConfigError
 
@@ -38,8 +38,8 @@ def message_of(tmp_path: Path, text: str, *overrides: str) -> str:
 def test_a_minimal_file_takes_every_default(tmp_path: Path) -> None:
     loaded = load(tmp_path, GOOD)
     assert loaded.source_language == "en"
-    assert loaded.data.train == [config.PhrasebookCorpus()]
-    assert loaded.data.dev == [config.PhrasebookCorpus(split="dev")]
+    assert loaded.data.train == [config_corpora.PhrasebookCorpus()]
+    assert loaded.data.dev == [config_corpora.PhrasebookCorpus(split="dev")]
     assert loaded.data.test is None
     assert loaded.model == config.ModelConfig()
     assert loaded.training.schedule == config.ScheduleConfig()
@@ -63,8 +63,8 @@ data:
     )
     kinds = [corpus.type for corpus in loaded.data.train]
     assert kinds == ["files", "tsv", "jsonl", "hub"]
-    assert loaded.data.train[1] == config.TSVCorpus(path="a.tsv", source_column=2, target_column="portuguese")
-    assert loaded.data.dev == [config.FilesCorpus(source="b.en", target="b.pt")]
+    assert loaded.data.train[1] == config_corpora.TSVCorpus(path="a.tsv", source_column=2, target_column="portuguese")
+    assert loaded.data.dev == [config_corpora.FilesCorpus(source="b.en", target="b.pt")]
 
 
 # One row a rule: what stands after two good languages and corpora, and the whole of what is said about it.
@@ -330,8 +330,8 @@ training: {learning_rate: 1e-3, clip_norm: 5, weight_decay: 5.e-2}
 """
     loaded = load(tmp_path, text)
     assert loaded.source_language == "no"
-    assert loaded.data.train == [config.HubCorpus(repository="a/b", revision="2024-01-01", config="010")]
-    assert loaded.data.dev == [config.HubCorpus(repository="1:30", split="on")]
+    assert loaded.data.train == [config_corpora.HubCorpus(repository="a/b", revision="2024-01-01", config="010")]
+    assert loaded.data.dev == [config_corpora.HubCorpus(repository="1:30", split="on")]
     training = loaded.training
     assert (training.learning_rate, training.clip_norm, training.weight_decay) == (0.001, 5.0, 0.05)
 
@@ -355,9 +355,9 @@ def test_overrides_apply_in_order_and_reach_every_level(tmp_path: Path) -> None:
     assert loaded.training.learning_rate == 3e-4
     assert loaded.training.max_minutes == 12.0
     assert loaded.training.early_stopping_patience is None
-    assert loaded.data.dev == [config.FilesCorpus(source="a b.en", target="a=b.fr")]
+    assert loaded.data.dev == [config_corpora.FilesCorpus(source="a b.en", target="a=b.fr")]
     assert loaded.source_language == "no"
-    assert loaded.data.train == [config.PhrasebookCorpus(num_pairs=50)]
+    assert loaded.data.train == [config_corpora.PhrasebookCorpus(num_pairs=50)]
 
 
 BAD_OVERRIDES = [

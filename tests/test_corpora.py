@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from nmt import corpora
-from nmt.config import FilesCorpus, HubCorpus, JSONLCorpus, PhrasebookCorpus, TSVCorpus
+from nmt.config_corpora import FilesCorpus, HubCorpus, JSONLCorpus, PhrasebookCorpus, TSVCorpus
 from nmt.corpora import PairStream, read_corpora, stream_corpora
 from nmt.errors import CorpusError
 from nmt.text import phrasebook

@@ -24,7 +24,7 @@ import yaml
 import zstandard
 
 from nmt import cli, corpora, startup
-from nmt.config import FilesCorpus, JSONLCorpus, TSVCorpus
+from nmt.config_corpora import FilesCorpus, JSONLCorpus, TSVCorpus
 from nmt.corpora import read_corpora, stream_corpora
 from nmt.data import blocks
 from nmt.text.corpus import SentencePair
