@@ -98,6 +98,16 @@ class ModelConfig(Section):
     recurrent_dropout_rate: float = Field(
         0.0, ge=0, lt=1, description="Variational dropout on the recurrent state, one mask a sentence."
     )
+    source_word_dropout: float = Field(
+        0.0, ge=0, lt=1, description="Chance in training that a source piece's whole embedding is zero."
+    )
+    target_word_dropout: float = Field(
+        0.0, ge=0, lt=1, description="The same of the target pieces that the decoder reads, not of those to predict."
+    )
+
+    def architecture(self) -> dict[str, Any]:
+        """Returns what decides the weights, without dropout, which training alone knows."""
+        return {name: value for name, value in self.model_dump().items() if "dropout" not in name}
 
 
 class ScheduleConfig(Section):

@@ -157,7 +157,7 @@ def model_shapes(
     config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int
 ) -> dict[str, tuple[int, ...]]:
     """Returns the names and shapes of the weights of a configuration's model; nothing is built."""
-    sizes = config.model_dump(exclude={"dropout_rate", "variational_dropout", "recurrent_dropout_rate"})
+    sizes = config.architecture()
     return weight_shapes(
         source_vocabulary_size=source_vocabulary_size, target_vocabulary_size=target_vocabulary_size, **sizes
     )

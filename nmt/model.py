@@ -17,7 +17,7 @@ from keras import ops
 from nmt.backend import Tensor
 from nmt.layers.bridge import Bridge
 from nmt.layers.decoder import Decoder, DecoderState, DecoderType
-from nmt.layers.encoder import Encoder, EncoderOutput, dropout, mean_over_tokens
+from nmt.layers.encoder import Encoder, EncoderOutput, dropout, mean_over_tokens, word_dropout
 from nmt.layers.readout import Readout
 from nmt.text.special import PAD_ID
 
@@ -43,6 +43,8 @@ class Seq2Seq(keras.Model):
         dropout_rate: Dropout on embeddings, memory and readout.
         variational_dropout: Whether dropout draws one mask a sentence instead of one a position.
         recurrent_dropout_rate: Variational dropout on the recurrent states.
+        source_word_dropout: Chance that the whole embedding of a source position is zero, see `word_dropout`.
+        target_word_dropout: Likewise of a position that the decoder reads; the labels stay whole.
 
     Raises:
         ValueError: `tied_embeddings="all"` with vocabularies of different size.
@@ -72,6 +74,8 @@ class Seq2Seq(keras.Model):
         dropout_rate: float = 0.0,
         variational_dropout: bool = False,
         recurrent_dropout_rate: float = 0.0,
+        source_word_dropout: float = 0.0,
+        target_word_dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -94,6 +98,8 @@ class Seq2Seq(keras.Model):
             "dropout_rate": dropout_rate,
             "variational_dropout": variational_dropout,
             "recurrent_dropout_rate": recurrent_dropout_rate,
+            "source_word_dropout": source_word_dropout,
+            "target_word_dropout": target_word_dropout,
         }
         policy = self.dtype_policy
 
@@ -106,6 +112,8 @@ class Seq2Seq(keras.Model):
         self.source_embedding = (
             self.target_embedding if shared else embedding(source_vocabulary_size, "source_embedding")
         )
+        self.source_word_dropout = word_dropout(source_word_dropout, policy, "source_word_dropout")
+        self.target_word_dropout = word_dropout(target_word_dropout, policy, "target_word_dropout")
         self.embedding_dropout = dropout(dropout_rate, variational_dropout, policy, "embedding_dropout")
         self.memory_dropout = dropout(dropout_rate, variational_dropout, policy, "memory_dropout")
         self.encoder = Encoder(
@@ -175,7 +183,8 @@ class Seq2Seq(keras.Model):
             Readout vectors (B, T, E), from which `readout` makes the logits, and attention weights (B, T, S).
         """
         encoded = self.encode(source_ids, training)
-        embedded = self.embedding_dropout(self.target_embedding(target_ids), training=training)
+        embedded = self.target_word_dropout(self.target_embedding(target_ids), training=training)
+        embedded = self.embedding_dropout(embedded, training=training)
         states, contexts, weights = self.decoder(embedded, self.initial_state(encoded), encoded, training=training)
         return self.readout(states, contexts, embedded, training=training), weights
 
@@ -187,7 +196,8 @@ class Seq2Seq(keras.Model):
             training: Whether dropout is applied.
         """
         mask = ops.not_equal(source_ids, PAD_ID)
-        memory = self.encoder(self.source_embedding(source_ids), mask=mask, training=training)
+        embedded = self.source_word_dropout(self.source_embedding(source_ids), training=training)
+        memory = self.encoder(embedded, mask=mask, training=training)
         memory = self.memory_dropout(memory, training=training)
         return EncoderOutput(memory, self.decoder.attention.keys(memory), mask, mean_over_tokens(memory, mask))
 

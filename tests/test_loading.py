@@ -34,7 +34,7 @@ def tokenizers() -> tuple[Tokenizer, Tokenizer]:
 
 
 def make_translator(source: Tokenizer, target: Tokenizer, config: ModelConfig = CONFIG) -> Translator:
-    sizes = config.model_dump(exclude={"dropout_rate", "variational_dropout", "recurrent_dropout_rate"})
+    sizes = config.architecture()
     shapes = weight_shapes(
         source_vocabulary_size=source.vocabulary_size, target_vocabulary_size=target.vocabulary_size, **sizes
     )
@@ -164,7 +164,13 @@ def test_weight_shapes_are_those_of_the_model(decoder, tied_embeddings, reset_af
 
 
 def test_dropout_has_no_weights():
-    rates = {"dropout_rate": 0.2, "variational_dropout": True, "recurrent_dropout_rate": 0.2}
+    rates = {
+        "dropout_rate": 0.2,
+        "variational_dropout": True,
+        "recurrent_dropout_rate": 0.2,
+        "source_word_dropout": 0.2,
+        "target_word_dropout": 0.2,
+    }
     with_dropout, without = (
         build_model(ModelConfig(**SIZES, **settings), 11, 11) for settings in (rates, {"dropout_rate": 0.0})
     )

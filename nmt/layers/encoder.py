@@ -126,6 +126,16 @@ def dropout(rate: float, variational: bool, dtype: Any, name: str) -> keras.laye
     return keras.layers.Dropout(rate, noise_shape=noise_shape, dtype=dtype, name=name)
 
 
+def word_dropout(rate: float, dtype: Any, name: str) -> keras.layers.Dropout:
+    """Returns dropout of whole positions of (B, T, width) inputs: each is zero with this chance, or 1 / (1 - rate) x.
+
+    So the mean of each position stays. It is the embeddings' dropout of Gal and Ghahramani (2016,
+    https://arxiv.org/abs/1512.05287, section 4.2), drawn for each position and not for each word of the vocabulary, as
+    Sennrich et al. (2016, https://arxiv.org/abs/1606.02891) drop source and target words.
+    """
+    return keras.layers.Dropout(rate, noise_shape=(None, None, 1), dtype=dtype, name=name)
+
+
 def mean_over_tokens(memory: Tensor, mask: Tensor) -> Tensor:
     """Returns the mean of (B, S, M) over the real tokens of each sentence, (B, M); zero where there is none."""
     weights = ops.expand_dims(ops.cast(mask, memory.dtype), -1)

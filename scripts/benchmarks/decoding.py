@@ -165,7 +165,7 @@ def _sizes(path: Path) -> _Sizes:
     saved = json.loads((find_model(path) / "config.json").read_text(encoding="utf-8"))
     model = ModelConfig(**saved["model"])
     vocabularies = {name: saved[name] for name in ("source_vocabulary_size", "target_vocabulary_size")}
-    architecture = model.model_dump(exclude={"dropout_rate", "variational_dropout", "recurrent_dropout_rate"})
+    architecture = model.architecture()
     shapes = weight_shapes(**vocabularies, **architecture)
     return _Sizes(model, saved["target_vocabulary_size"], sum(map(math.prod, shapes.values())))
 

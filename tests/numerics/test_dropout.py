@@ -7,8 +7,9 @@ import pytest
 from keras import ops
 
 from nmt.layers.decoder import Decoder, DecoderState
-from nmt.layers.encoder import EncoderOutput, dropout
+from nmt.layers.encoder import EncoderOutput, dropout, word_dropout
 from nmt.layers.recurrence import GRU
+from nmt.text.special import PAD_ID, UNK_ID
 from tests.gradients import as_array
 from tests.numerics import reference
 from tests.numerics.tiny import padded, tiny_model
@@ -17,6 +18,8 @@ OPTIONS = {
     "ordinary": {"dropout_rate": 0.5},
     "variational": {"dropout_rate": 0.5, "variational_dropout": True, "encoder_layers": 2},
     "recurrent": {"recurrent_dropout_rate": 0.5, "decoder": "input_feeding"},
+    "source words": {"source_word_dropout": 0.5},
+    "target words": {"target_word_dropout": 0.5, "decoder": "input_feeding"},
 }
 DROP = np.array([0.0, 2.0, 2.0, 0.0])
 """A mask of dropout at rate 0.5 for four units."""
@@ -49,10 +52,62 @@ def test_every_dropout_of_the_model_is_of_the_kind_asked_for(variational, rng):
         assert (values[0] != values[1]).any()  # a sentence has a mask of its own
 
 
+def test_words_are_dropped_whole():
+    """A position is zero, or scaled so that the mean stays: 2,400 draws of p = 1/4 are within 5 deviations."""
+    layer = word_dropout(0.25, "float32", "dropout")
+    values = as_array(layer(ops.ones((40, 60, 7)), training=True))
+    np.testing.assert_allclose(np.unique(values), [0, 1 / 0.75], rtol=1e-6)
+    assert (values == values[:, :, :1]).all()
+    assert abs((values == 0).mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 2400)
+    assert len(np.unique(values[:, :, 0], axis=0)) == 40  # a sentence has a mask of its own
+    np.testing.assert_array_equal(as_array(layer(ops.ones((2, 3, 7)), training=False)), 1)
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_dropped_word_has_no_embedding(side, rng, monkeypatch):
+    """Dropping words is the same as reading a piece whose embedding is zero, with the others scaled."""
+    model = tiny_model(rng, **{f"{side}_word_dropout": 0.5}, tied_embeddings="none")
+    inputs, _ = padded()
+    ids = as_array(inputs[f"{side}_ids"])
+    mask = rng.integers(0, 2, (*ids.shape, 1))
+    assert set(mask.ravel()) == {0, 1}
+    monkeypatch.setattr(
+        getattr(model, f"{side}_word_dropout"),
+        "call",
+        lambda x, training: x * ops.convert_to_tensor((2 * mask).astype("float32")) if training else x,
+    )
+    dropped = as_array(model(inputs, training=True))
+    # In inference: the unknown piece has no embedding, and stands wherever a word was dropped.
+    embedding = getattr(model, f"{side}_embedding").embeddings
+    table = 2 * as_array(embedding)
+    blank = UNK_ID  # which these sentences do not have
+    table[blank] = 0
+    embedding.assign(table)
+    replaced = {**inputs, f"{side}_ids": ops.convert_to_tensor(np.where(mask[:, :, 0], ids, blank).astype("int32"))}
+    if side == "source":  # padding stays padding: the mask is made of the ids
+        replaced["source_ids"] = ops.where(inputs["source_ids"] == PAD_ID, PAD_ID, replaced["source_ids"])
+    real = as_array(inputs["target_ids"]) != PAD_ID
+    np.testing.assert_allclose(dropped[real], as_array(model(replaced))[real], atol=1e-5)
+
+
+def test_the_masks_of_words_advance_in_variables(rng):
+    """What a checkpoint restores: two generators, each another mask at each call, the same again from its state."""
+    model = tiny_model(rng, source_word_dropout=0.5, target_word_dropout=0.5)
+    inputs, _ = padded()
+    assert len(model.non_trainable_variables) == 2
+    before = [as_array(variable) for variable in model.non_trainable_variables]
+    first, second = (as_array(model(inputs, training=True)) for _ in range(2))
+    assert not np.allclose(first, second)
+    for variable, state in zip(model.non_trainable_variables, before, strict=True):
+        assert (as_array(variable) != state).any()
+        variable.assign(state)
+    np.testing.assert_array_equal(as_array(model(inputs, training=True)), first)
+
+
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_changes_training_alone(options, rng):
     model = tiny_model(rng, **options)
-    without = {name: 0.0 if name.endswith("_rate") else value for name, value in options.items()}
+    without = {name: 0.0 if isinstance(value, float) else value for name, value in options.items()}
     plain = tiny_model(rng, **without)
     plain.set_weights(model.get_weights())
     inputs, _ = padded()
@@ -64,7 +119,8 @@ def test_changes_training_alone(options, rng):
 
 
 def test_step_never_drops(rng):
-    model = tiny_model(rng, dropout_rate=0.5, recurrent_dropout_rate=0.5)
+    rates = ("dropout_rate", "recurrent_dropout_rate", "source_word_dropout", "target_word_dropout")
+    model = tiny_model(rng, **dict.fromkeys(rates, 0.5))
     inputs, _ = padded()
     encoded = model.encode(inputs["source_ids"])
     logits, _, _ = model.step(inputs["target_ids"][:, 0], model.initial_state(encoded), encoded)

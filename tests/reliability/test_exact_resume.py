@@ -24,6 +24,8 @@ EVERYTHING = {
     "batching": {"size": 6, "batches_per_update": 2},  # 7 batches: 4 updates an epoch, the last of one batch
     "model.dropout_rate": 0.2,
     "model.recurrent_dropout_rate": 0.1,
+    "model.source_word_dropout": 0.1,
+    "model.target_word_dropout": 0.1,
     "training.ema_decay": 0.9,
     "training.schedule": {"type": "plateau", "warmup_updates": 2, "patience": 1},
     "training.early_stopping_patience": 10,

@@ -34,7 +34,7 @@ def test_one_pair_by_hand() -> None:
 )
 def test_a_pair_of_one_token_meets_each_weight_once(decoder: str, layers: int, tied: str) -> None:
     model = config(decoder=decoder, encoder_layers=layers, tied_embeddings=tied)
-    sizes = model.model_dump(exclude={"dropout_rate", "variational_dropout", "recurrent_dropout_rate"})
+    sizes = model.architecture()
     shapes = weight_shapes(source_vocabulary_size=13, target_vocabulary_size=VOCABULARY, **sizes)
     looked_up = {"source_embedding/embeddings"} | ({"target_embedding/embeddings"} if tied == "none" else set())
     kernels = [shape for name, shape in shapes.items() if len(shape) == 2 and name not in looked_up]

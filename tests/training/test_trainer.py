@@ -172,6 +172,8 @@ VARIANTS = {
         "model.reset_after": False,
         "model.variational_dropout": True,
         "model.recurrent_dropout_rate": 0.1,
+        "model.source_word_dropout": 0.1,
+        "model.target_word_dropout": 0.1,
         "training.optimizer": "adamw",
         "training.metric": "chrf",
         "decoding.beam_size": 1,

@@ -66,6 +66,8 @@ CHOICES = [
     ("model.dropout_rate", 0.3, WEIGHTS, {}),
     ("model.variational_dropout", True, WEIGHTS, {}),
     ("model.recurrent_dropout_rate", 0.2, WEIGHTS, {}),
+    ("model.source_word_dropout", 0.2, WEIGHTS, {}),
+    ("model.target_word_dropout", 0.2, WEIGHTS, {}),
     ("training.optimizer", "adamw", WEIGHTS, {}),
     ("training.optimizer", "rmsprop", WEIGHTS, {}),
     ("training.learning_rate", 0.03, WEIGHTS, {}),
