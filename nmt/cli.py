@@ -334,7 +334,7 @@ def train_tokenizer(
         "normalization": normalization,
         "byte_fallback": False if no_byte_fallback else None,
     }
-    settings = TokenizerConfig().model_dump(exclude={"joint"}) | _given(given)
+    settings = TokenizerConfig().training_options() | _given(given)
     with files.new_file(output_path) as file:
         trained = fit((line for path in input_paths for line in read_lines(path)), seed=seed, **settings)
         file.write(trained.model_bytes)

@@ -43,6 +43,50 @@ class DataConfig(Section):
     drop_duplicates: bool = Field(True, description="Leave out exact repetitions of a training pair.")
 
 
+class SamplingConfig(Section):
+    """Subword regularisation: in each epoch of training every sentence is segmented anew, at random.
+
+    Text that is translated, dev and test corpora included, always has its best segmentation. Batches are planned by the
+    best ones too and padded to what was drawn, which is longer: with `batching.unit: tokens`, more tokens than `size`.
+    Customary are an `alpha` of 0.2 to 0.5 (Kudo 2018) and a `merge_dropout_rate` of 0.1 (Provilkov et al. 2020).
+    """
+
+    alpha: float | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="`unigram`: draw each segmentation with its probability to this power, 0 all alike; null: off.",
+    )
+    merge_dropout_rate: float = Field(
+        0.0, ge=0, lt=1, description="`bpe`: chance that a merge is left out (BPE-dropout); 0: off."
+    )
+    sides: Literal["both", "source", "target"] = Field("both", description="Whose segmentations are drawn.")
+
+    @property
+    def is_on(self) -> bool:
+        """Tells whether anything is drawn."""
+        return self.alpha is not None or self.merge_dropout_rate > 0
+
+    def problem(self, model_type: str) -> str | None:
+        """Returns what is wrong with these values beside a tokenizer of this type, if anything is."""
+        if self.alpha is not None and model_type != "unigram":
+            return (
+                f"alpha: is for `model_type: unigram`. Received: alpha={self.alpha}, model_type={model_type}. "
+                "Set merge_dropout_rate instead."
+            )
+        if self.merge_dropout_rate and model_type != "bpe":
+            return (
+                f"merge_dropout_rate: is for `model_type: bpe`. Received: "
+                f"merge_dropout_rate={self.merge_dropout_rate}, model_type={model_type}. Set alpha instead."
+            )
+        if self.sides != "both" and not self.is_on:
+            return (
+                f"sides: nothing is drawn. Received: sides={self.sides}, alpha=null, merge_dropout_rate=0. "
+                "Set one of the two, or leave sides out."
+            )
+        return None
+
+
 class TokenizerConfig(Section):
     """SentencePiece, trained on the training side alone."""
 
@@ -58,6 +102,11 @@ class TokenizerConfig(Section):
     normalization: Literal["identity", "nfkc", "nmt_nfkc"] = Field(
         "identity", description="Unicode normalization by SentencePiece; `identity` keeps every character as typed."
     )
+    sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="Segmentations at random in training.")
+
+    def training_options(self) -> dict[str, Any]:
+        """Returns what decides a tokenizer, by the names that `train_tokenizer` has for it."""
+        return self.model_dump(exclude={"joint", "sampling"})
 
 
 class BatchingConfig(Section):
@@ -236,6 +285,8 @@ class Config(Section):
                 "model.tied_embeddings: `all` needs one joint vocabulary. Received: tokenizer.joint=false. "
                 "Set tokenizer.joint to true, or model.tied_embeddings to `target`."
             )
+        if problem := self.tokenizer.sampling.problem(self.tokenizer.model_type):
+            problems.append(f"tokenizer.sampling.{problem}")
         if problem := self.decoding.length_problem():
             problems.append(f"decoding.{problem}")
         if problems:

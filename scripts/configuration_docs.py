@@ -5,6 +5,7 @@ python scripts/configuration_docs.py
 
 from __future__ import annotations
 
+import inspect
 import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
@@ -68,7 +69,7 @@ def section(title: str, model: type[BaseModel], level: int = 2) -> str:
         if name != "type" or not is_tag(field)
     ]
     table = ["| key | values | default | meaning |", "|---|---|---|---|", *rows]
-    return "\n".join([f"{'#' * level} {title}", "", model.__doc__ or "", "", *table, ""])
+    return "\n".join([f"{'#' * level} {title}", "", inspect.getdoc(model) or "", "", *table, ""])
 
 
 def values(field: FieldInfo) -> str:

@@ -133,6 +133,27 @@ ONE_PROBLEM = [
         ),
     ),
     (
+        "tokenizer: {model_type: bpe, sampling: {alpha: 0.2}}",
+        (
+            "tokenizer.sampling.alpha: is for `model_type: unigram`. Received: alpha=0.2, model_type=bpe. "
+            "Set merge_dropout_rate instead."
+        ),
+    ),
+    (
+        "tokenizer: {sampling: {merge_dropout_rate: 0.1}}",
+        (
+            "tokenizer.sampling.merge_dropout_rate: is for `model_type: bpe`. Received: merge_dropout_rate=0.1, "
+            "model_type=unigram. Set alpha instead."
+        ),
+    ),
+    (
+        "tokenizer: {sampling: {sides: target}}",
+        (
+            "tokenizer.sampling.sides: nothing is drawn. Received: sides=target, alpha=null, merge_dropout_rate=0. "
+            "Set one of the two, or leave sides out."
+        ),
+    ),
+    (
         "decoding: {min_length_ratio: 0.8, max_length_ratio: 0.5}",
         "decoding.min_length_ratio: must be <= max_length_ratio (0.5). Received: 0.8",
     ),

@@ -7,8 +7,8 @@ Shape letters: N pairs, B batch, S source length, T target length.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,12 @@ class _PlannedBlock(NamedTuple):
     batches: list[NDArray[np.intp]]
 
 
+class Sampler(Protocol):
+    """Gives other ids for a sentence, a pure function of these arguments: its ids, the epoch and the pair's number."""
+
+    def __call__(self, token_ids: NDArray[np.int32], epoch: int, number: int) -> Sequence[int]: ...
+
+
 class ParallelDataset:
     """Batches of a corpus: a pure function of (seed, epoch, index). Set `epoch` before each epoch.
 
@@ -55,6 +61,9 @@ class ParallelDataset:
         seed: Seed of the order.
         shuffle: Whether the order is random, another in each epoch. If not it runs from short to long.
         pad_multiple: S and T are rounded up to a multiple of this, so that compiled programs meet fewer shapes.
+        source_sampler: Draws the ids of source sentences anew in each epoch. Batches are planned by the lengths that
+            the corpus has, so what is drawn may make one larger than `size` tokens. By default the corpus is read.
+        target_sampler: The same for target sentences.
 
     Raises:
         InputError: An argument breaks its rule, or one pair alone is longer than a batch.
@@ -85,6 +94,8 @@ class ParallelDataset:
         seed: int,
         shuffle: bool = True,
         pad_multiple: int = 1,
+        source_sampler: Sampler | None = None,
+        target_sampler: Sampler | None = None,
     ) -> None:
         if pad_multiple < 1:
             raise InputError(
@@ -96,6 +107,8 @@ class ParallelDataset:
         self.seed = seed
         self.shuffle = shuffle
         self.pad_multiple = pad_multiple
+        self.source_sampler = source_sampler
+        self.target_sampler = target_sampler
         self._epoch = 0
         self._current: _PlannedBlock | None = None
         self._order = (0, self._order_blocks())
@@ -126,16 +139,27 @@ class ParallelDataset:
         block = self._block(number)
         pairs = block.batches[index_in_block]
         corpus = block.corpus
-        sources = [np.append(corpus.source(pair), EOS_ID) for pair in pairs]
-        targets = [corpus.target(pair) for pair in pairs]
+        numbers = corpus.numbers[pairs].astype(np.int64)
+        sources = self._sample([corpus.source(pair) for pair in pairs], numbers, self.source_sampler)
+        sources = [np.append(source, EOS_ID) for source in sources]
+        targets = self._sample([corpus.target(pair) for pair in pairs], numbers, self.target_sampler)
         source_length = round_up(max(map(len, sources)), self.pad_multiple)
         target_length = round_up(max(map(len, targets)) + 1, self.pad_multiple)
         return Batch(
             pad(sources, min_length=source_length),
             pad([np.append(BOS_ID, target) for target in targets], min_length=target_length),
             pad([np.append(target, EOS_ID) for target in targets], min_length=target_length),
-            corpus.numbers[pairs].astype(np.int64),
+            numbers,
         )
+
+    def _sample(
+        self, rows: list[NDArray[np.int32]], numbers: NDArray[np.int64], sampler: Sampler | None
+    ) -> list[NDArray[np.int32]]:
+        """Returns the rows as they are, or as the sampler draws them for this epoch."""
+        if sampler is None:
+            return rows
+        numbered = zip(rows, numbers.tolist(), strict=True)
+        return [np.array(sampler(row, self._epoch, number), np.int32) for row, number in numbered]
 
     def _locate(self, index: int) -> tuple[int, int]:
         """Returns the block that batch `index` of this epoch lies in, and which batch of that block it is."""

@@ -31,10 +31,12 @@ _THINNED_SHARE = 0.8  # of the lines that are kept when they have become too man
 UNK_TEXT = "⁇"
 """What the unknown piece is decoded to."""
 
+SPACE_PIECE = "\u2581"
+"""What a space is written as; it begins a piece, if it is in one."""
+
 _MIN_CHARACTER_COVERAGE = 0.98  # SentencePiece's own bound
 _MAX_LINE_BYTES = 2**30  # the most it allows; by default it drops lines of more than 4,192 bytes without a word
 _NUM_TRAINING_THREADS = 8  # part of the result: the order in which unigram training adds up its counts
-_SPACE_PIECE = "\u2581"
 _RESERVED = "\u2585"  # SentencePiece drops a training line with its own mark of the unknown, without a word
 
 _HALF_PAIR = re.compile("[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]")
@@ -142,6 +144,18 @@ class Tokenizer:
         """Returns the pieces with these ids, as they are shown: `▁` for a space, `<0x0A>` for a byte."""
         return [self._processor.id_to_piece(int(token_id)) for token_id in token_ids]
 
+    def scores(self) -> dict[int, float]:
+        """Returns the score of each piece that spells characters: no control piece, no byte, not the unknown piece.
+
+        It is the logarithm of the piece's probability in a unigram model, and falls from merge to merge in a BPE model.
+        """
+        processor = self._processor
+        return {
+            token_id: processor.get_score(token_id)
+            for token_id in range(self.vocabulary_size)
+            if not (processor.is_control(token_id) or processor.is_unknown(token_id) or processor.is_byte(token_id))
+        }
+
 
 def train_tokenizer(
     lines: Iterable[str],
@@ -246,7 +260,7 @@ def holds_half_pair(line: str) -> bool:
 
 
 def _to_utf8(line: str) -> bytes:
-    line = line.replace(_SPACE_PIECE, " ")  # or each of a run would count as a space of its own
+    line = line.replace(SPACE_PIECE, " ")  # or each of a run would count as a space of its own
     try:
         return line.encode()
     except UnicodeEncodeError:  # a whole pair of surrogates is a character, half a pair is none

@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import keras
 
@@ -23,6 +23,7 @@ from nmt.errors import RunDirectoryError
 from nmt.run_dir import RunDirectory
 from nmt.text.corpus import SentencePair
 from nmt.text.filters import PairFilter
+from nmt.text.sampling import MergeSampling, Segmentation, SentenceSampler, UnigramSampling
 from nmt.text.tokenizer import Tokenizer, train_tokenizer
 from nmt.training.optimizers import build_optimizer
 from nmt.training.schedules import WarmupSchedule
@@ -73,7 +74,7 @@ def load_tokenizers(
     def load_or_train(name: str, lines: Iterable[str]) -> Tokenizer:
         path = run_dir.tokenizer / name
         if not path.exists():
-            settings = config.tokenizer.model_dump(exclude={"joint"})
+            settings = config.tokenizer.training_options()
             files.write_bytes(path, train_tokenizer(lines, **settings, seed=config.seed).model_bytes)
         return Tokenizer.from_file(path)
 
@@ -110,8 +111,27 @@ def make_batches(
     corpus = blocks.tokenize(pairs, source_tokenizer, target_tokenizer, pair_filter, run_dir.path)
     logger.info("training corpora: %s", pair_filter.report())
     return ParallelDataset(
-        corpus, size=config.batching.size, unit=config.batching.unit, seed=config.seed, pad_multiple=_pad_multiple()
+        corpus,
+        size=config.batching.size,
+        unit=config.batching.unit,
+        seed=config.seed,
+        pad_multiple=_pad_multiple(),
+        source_sampler=_sampler(config, source_tokenizer, "source"),
+        target_sampler=_sampler(config, target_tokenizer, "target"),
     )
+
+
+def _sampler(config: Config, tokenizer: Tokenizer, side: Literal["source", "target"]) -> SentenceSampler | None:
+    """Returns what segments the sentences of a side anew in each epoch, if anything does."""
+    sampling = config.tokenizer.sampling
+    if not sampling.is_on or sampling.sides not in ("both", side):
+        return None
+    segmentation: Segmentation
+    if sampling.alpha is not None:
+        segmentation = UnigramSampling(tokenizer, sampling.alpha)
+    else:
+        segmentation = MergeSampling(tokenizer, sampling.merge_dropout_rate)
+    return SentenceSampler(tokenizer, segmentation, seed=config.seed, side=side)
 
 
 def _pad_multiple() -> int:

@@ -57,7 +57,7 @@ def read(config: Config, num_pairs: int) -> Material:
             f"the training corpora have {len(pairs):,} pairs. Received: num_pairs={num_pairs:,}. Ask for fewer."
         )
     pairs = pairs[:num_pairs]
-    settings: dict[str, Any] = {**config.tokenizer.model_dump(exclude={"joint"}), "seed": config.seed}
+    settings: dict[str, Any] = {**config.tokenizer.training_options(), "seed": config.seed}
     sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
     if config.tokenizer.joint:
         source = target = train_tokenizer(sources + targets, **settings)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nmt.data.batching import round_up
 from nmt.data.dataset import ParallelDataset
 from nmt.errors import InputError
 from nmt.text.special import BOS_ID, EOS_ID, PAD_ID
@@ -132,6 +133,32 @@ class TestEpochs:
                     assert row(labels) == [*corpus.target(int(number) - 1).tolist(), EOS_ID]
                     seen.append(int(number))
             assert sorted(seen) == list(range(1, 101))
+
+    def test_samplers_are_asked_for_each_sentence_of_each_epoch(self, rng):
+        """Batches hold the pairs that they would hold without, and are as long as what was drawn needs."""
+        corpus = random_corpus(30, rng)
+        options = {"size": 8, "unit": "sentences", "seed": 4, "pad_multiple": 4}
+        plain = ParallelDataset(corpus, **options)
+        dataset = ParallelDataset(
+            corpus,
+            **options,
+            source_sampler=lambda ids, epoch, number: [*ids.tolist(), 100 + epoch, 1000 + number],
+            target_sampler=lambda ids, epoch, number: [2000 + number, 200 + epoch] if number % 2 else [],
+        )
+        for epoch in (0, 3):
+            plain.epoch = dataset.epoch = epoch
+            for expected, batch in zip(plain, dataset, strict=True):
+                assert batch.numbers.tolist() == expected.numbers.tolist()
+                assert {array.dtype for array in batch[:3]} == {np.dtype(np.int32)}
+                longest = max(len(row(ids)) for ids in expected.source_ids)
+                assert batch.source_ids.shape[1] == round_up(longest + 2, 4)
+                assert batch.target_ids.shape[1] == batch.labels.shape[1] == 4
+                for i, number in enumerate(batch.numbers.tolist()):
+                    source = row(expected.source_ids[i])[:-1]
+                    assert row(batch.source_ids[i]) == [*source, 100 + epoch, 1000 + number, EOS_ID]
+                    target = [2000 + number, 200 + epoch] if number % 2 else []
+                    assert row(batch.target_ids[i]) == [BOS_ID, *target]
+                    assert row(batch.labels[i]) == [*target, EOS_ID]
 
     def test_numbers_count_the_pairs_that_were_left_out(self):
         """They are those of the corpora, where a person looks a pair up, not those of what the filter has kept."""

@@ -11,6 +11,7 @@ from nmt import config
 from nmt.data import blocks
 from nmt.errors import CorpusError, FileError
 from nmt.run_dir import RunDirectory
+from nmt.text.special import EOS_ID, PAD_ID
 from nmt.training import preparation
 from tests.training import tiny_run
 from tests.training.tiny_run import assert_same_run, run, tiny_tree, with_changes
@@ -96,6 +97,54 @@ def test_tokenizers_filter_and_pairs_are_those_of_one_block(is_joint, corpora, t
     assert results[0] == results[1]
     assert "duplicates" in results[0][2]
     assert "longer than 3 pieces" in results[0][2]
+
+
+def sampled_rows(dataset, epoch):
+    """Returns source and target pieces of each pair by its number."""
+    dataset.epoch = epoch
+    found = {}
+    for batch in dataset:
+        for source, labels, number in zip(batch.source_ids, batch.labels, batch.numbers.tolist(), strict=True):
+            found[number] = tuple(
+                tuple(i for i in row.tolist() if i not in (PAD_ID, EOS_ID)) for row in (source, labels)
+            )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changes", "sides"),
+    [
+        ({"alpha": 0.1}, {"source", "target"}),
+        ({"alpha": 0.1, "sides": "source"}, {"source"}),
+        ({"merge_dropout_rate": 0.4, "sides": "target"}, {"target"}),
+        ({}, set()),
+    ],
+    ids=["both", "source", "target, bpe", "off"],
+)
+def test_segmentations_are_drawn_for_pairs_whatever_their_batch_and_block(changes, sides, tree, tmp_path, monkeypatch):
+    model_type = "bpe" if "merge_dropout_rate" in changes else "unigram"
+    tree = with_changes(tree, {"tokenizer.model_type": model_type, "tokenizer.sampling": changes})
+    results = []
+    for name, size, block_pairs in (("whole", 12, 96), ("divided", 5, 20)):
+        monkeypatch.setattr(blocks, "BLOCK_PAIRS", block_pairs)
+        settings, run_dir = open_run(with_changes(tree, {"batching.size": size}), tmp_path / name)
+        pairs = preparation.read_pairs(settings)
+        tokenizers = preparation.load_tokenizers(settings, run_dir, pairs.training)
+        dataset = preparation.make_batches(settings, run_dir, pairs.training, *tokenizers)
+        results.append([sampled_rows(dataset, epoch) for epoch in (0, 1, 0)])
+    assert results[0] == results[1]
+    first, second, again = results[0]
+    assert first == again
+    texts = list(pairs.training)
+    changed = set()
+    for number, rows in first.items():
+        for side, one, other, text, own in zip(
+            ("source", "target"), rows, second[number], texts[number - 1], tokenizers, strict=True
+        ):
+            assert own.decode([one, other]) == [text, text]
+            if one != other:
+                changed.add(side)
+    assert changed == sides
 
 
 def test_mistakes_in_any_corpus_show_before_a_run_directory_is_touched(corpora, tree, monkeypatch):

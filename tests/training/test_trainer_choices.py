@@ -31,6 +31,8 @@ LOSS = (4.0, 3.0, 2.0)
 
 ADAMW = {"training.optimizer": "adamw"}
 PLATEAU = {"training.schedule.type": "plateau", "training.schedule.patience": 1}
+BPE = {"tokenizer.model_type": "bpe"}
+SAMPLING = {"tokenizer.sampling.alpha": 0.1}
 COSINE = {"training.schedule.type": "cosine"}
 
 # What a key, set to this value, changes: beside these other settings where it needs them.
@@ -51,6 +53,10 @@ CHOICES = [
     ("tokenizer.character_coverage", 0.98, TOKENIZER, {}),
     ("tokenizer.normalization", "nfkc", TOKENIZER, {}),
     ("tokenizer.normalization", "nmt_nfkc", TOKENIZER, {}),
+    ("tokenizer.sampling.alpha", 0.1, WEIGHTS, {}),
+    ("tokenizer.sampling.merge_dropout_rate", 0.3, WEIGHTS, BPE),
+    ("tokenizer.sampling.sides", "source", WEIGHTS, SAMPLING),
+    ("tokenizer.sampling.sides", "target", WEIGHTS, SAMPLING),
     ("batching.size", 6, LOG, {}),
     ("batching.unit", "tokens", LOG, {"batching.size": 40}),
     ("batching.batches_per_update", 2, CHECKPOINTS, {}),
