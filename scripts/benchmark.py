@@ -17,11 +17,12 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
-from benchmarks import decoding, flops, growth, limit, machine, process, report, rival, training, workload
+from benchmarks import decoding, growth, limit, machine, process, report, rival, training, workload
 from nmt import config as configuration
 from nmt import console, files, startup
 from nmt.config import Config
 from nmt.errors import InputError, NMTError, did_you_mean
+from nmt.training import flops
 
 app = typer.Typer(
     name="benchmark",

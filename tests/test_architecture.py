@@ -70,6 +70,7 @@ MAY_IMPORT = {
     "nmt.training.state": "nmt.errors nmt.checkpoints nmt.training",
     "nmt.training.update": "nmt.errors nmt.backend nmt.data nmt.text.special nmt.training",
     "nmt.training.memory": "nmt.config nmt.data nmt.training",
+    "nmt.training.flops": "nmt.config",
     "nmt.training.saving": "nmt.errors nmt.json_lines nmt.training",
     "nmt.training.records": "nmt.terminal nmt.text.corpus nmt.training",
     # the shell: it alone puts the pieces together
@@ -116,7 +117,7 @@ MAY_IMPORT = {
 READS_CONFIG = {
     "nmt", "nmt.config", "nmt.cli", "nmt.repl", "nmt.training_run", "nmt.training.trainer", "nmt.training.run",
     "nmt.training.memory", "nmt.training.preparation", "nmt.decoding.translator", "nmt.loading", "nmt.held_out",
-    "nmt.model_file", "nmt.corpora",
+    "nmt.model_file", "nmt.corpora", "nmt.training.flops",
 }  # fmt: skip
 
 # The other backends' frameworks, each with the module that needs more than `keras.ops` gives; the reason stands there.

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import flops, limit, memory
+from benchmarks import limit, memory
 from benchmarks.spread import Spread, percentile
 from nmt import startup
 from nmt.config import Config, ModelConfig
 from nmt.errors import NMTError
+from nmt.training import flops
 
 NUM_WARM_UP_LINES = 10
 """Lines translated one at a time before the latencies that count: functions meet new shapes in the first few."""

@@ -12,8 +12,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.flops import Work
 from benchmarks.spread import Spread
+from nmt.training.flops import Work
 
 WIDTH = 118
 

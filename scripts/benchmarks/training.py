@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import flops, limit, memory, workload
+from benchmarks import limit, memory, workload
 from benchmarks.spread import Spread
 from benchmarks.workload import Material
 from nmt import startup
 from nmt.config import Config
+from nmt.training import flops
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from benchmarks.flops import Work, decoding_work, training_work
 from nmt.config import ModelConfig
+from nmt.training.flops import Work, decoding_work, training_work
 from nmt.weight_shapes import weight_shapes
 
 VOCABULARY = 11
