@@ -139,13 +139,13 @@ def train(
     settings = training_run.check(path, settings, resume=resume, replace=replace, allow_changed=allowed)
     startup.import_keras()
     from nmt.backend import library_name
-    from nmt.training.precision import choose_precision
     from nmt.training.preparation import read_pairs
+    from nmt.training.resolution import resolve
     from nmt.training.stopping import Stopped
     from nmt.training.trainer import train as fit
 
     pairs = read_pairs(settings)  # first: a mistyped path must not cost the run that --replace deletes
-    settings = training_run.with_precision(settings, choose_precision(settings.training.precision))
+    settings = resolve(settings, pairs)
     opened = training_run.opened(path, settings, library_name(), resume=resume, replace=replace, allow_changed=allowed)
     try:
         with opened as run:

@@ -270,6 +270,9 @@ class Config(Section):
     source_language: LanguageCode = Field(description="Code of the source language, such as `en`.")
     target_language: LanguageCode = Field(description="Code of the target language, such as `de`.")
     seed: int = Field(1, ge=0, lt=2**31, description="Seed of weights, dropout and the order of the data.")
+    recipe: Literal["defaults", "auto"] = Field(
+        "defaults", description="What keys have that are not given: `auto`, short `model: auto`: what suits the corpus."
+    )
     data: DataConfig = Field(description="Parallel text.")
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig, description="Subword segmentation.")
     batching: BatchingConfig = Field(default_factory=BatchingConfig, description="Training batches.")
@@ -280,7 +283,8 @@ class Config(Section):
     @pydantic.model_validator(mode="after")
     def _check_across_sections(self) -> Config:
         problems = []
-        if self.model.tied_embeddings == "all" and not self.tokenizer.joint:
+        is_open = self.recipe == "auto" and "tied_embeddings" not in self.model.model_fields_set
+        if self.model.tied_embeddings == "all" and not self.tokenizer.joint and not is_open:
             problems.append(
                 "model.tied_embeddings: `all` needs one joint vocabulary. Received: tokenizer.joint=false. "
                 "Set tokenizer.joint to true, or model.tied_embeddings to `target`."
@@ -307,7 +311,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: The file can't be read, is not YAML, or breaks the schema. All problems are listed at once.
     """
-    tree = _read_yaml(Path(path))
+    tree = _without_shorthand(_read_yaml(Path(path)))
     for override in overrides:
         _apply_override(tree, override)
     return validate(tree, str(path))
@@ -316,7 +320,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 def validate(tree: dict[str, Any], name: str) -> Config:
     """Validates a tree of plain values, reporting every problem under `name`."""
     try:
-        return Config.model_validate(tree)
+        return Config.model_validate(_without_shorthand(tree))
     except pydantic.ValidationError as error:
         problems = describe(error, Config)
         num_problems = max(len(problems), error.error_count())  # of very many, not all have a line
@@ -325,8 +329,13 @@ def validate(tree: dict[str, Any], name: str) -> Config:
 
 
 def dump(config: Config) -> str:
-    """Returns the configuration as YAML that `load` reads back to an equal configuration."""
-    return strict_yaml.render(config.model_dump(mode="json"))
+    """Returns the configuration as YAML that `load` reads back to an equal one; what is still open is left out."""
+    return strict_yaml.render(config.model_dump(mode="json", exclude_unset=config.recipe == "auto"))
+
+
+def _without_shorthand(tree: dict[str, Any]) -> dict[str, Any]:
+    is_short = tree.get("model") == "auto" and tree.get("recipe", "auto") == "auto"
+    return {**tree, "model": {}, "recipe": "auto"} if is_short else tree
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
 
-from nmt import config, files
+from nmt import config, files, recipe
 from nmt.config import Config
+from nmt.config_keys import given, leaves, with_values
 from nmt.config_problems import shown
 from nmt.console import log_to_file
 from nmt.errors import ConfigError, CorpusError, InputError, RunDirectoryError, TokenizerError, did_you_mean
@@ -66,9 +66,9 @@ def check(
         return settings
     run = RunDirectory.open(path)
     of_run = config.load(run.config_path)
-    if settings.training.precision == "auto":
-        settings = with_precision(settings, of_run.training.precision)
-    old, new = _leaves(of_run.model_dump()), _leaves(settings.model_dump())
+    old = leaves(of_run.model_dump())
+    settings = with_values(settings, {key: old[key] for key in _left_open(settings)})
+    new = leaves(settings.model_dump())
     before, now = run.versions(), library_versions()
     keys = {**old, **new}
     known = {*keys, *(key.rpartition(".")[0] for key in keys if "." in key), *now, "backend", *SOURCES}
@@ -86,11 +86,6 @@ def check(
         )
     _check_versions(path, before, now, allow_changed)
     return settings
-
-
-def with_precision(settings: Config, precision: Literal["auto", "float32", "mixed_bfloat16"]) -> Config:
-    """Returns the configuration with this precision, so that a run keeps the one it began with."""
-    return settings.model_copy(update={"training": settings.training.model_copy(update={"precision": precision})})
 
 
 @contextlib.contextmanager
@@ -156,6 +151,13 @@ def _held(run: RunDirectory) -> Iterator[RunDirectory]:
             raise
 
 
+def _left_open(settings: Config) -> list[str]:
+    """Returns the keys whose values are chosen when a run begins."""
+    is_auto = settings.recipe == "auto"
+    chosen = [key for key in recipe.KEYS if key not in given(settings)] if is_auto else []
+    return chosen + ["recipe"] * is_auto + ["training.precision"] * (settings.training.precision == "auto")
+
+
 def _check_versions(
     path: Path, before: Mapping[str, str], now: Mapping[str, str], allow_changed: Sequence[str]
 ) -> None:
@@ -176,14 +178,3 @@ def _is_allowed(key: str, allow_changed: Sequence[str]) -> bool:
 
 def _allowing(names: Sequence[str]) -> str:
     return " ".join(f"--allow-changed {name}" for name in names)
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns the values of a tree of mappings by dotted key."""
-    leaves: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            leaves |= _leaves(value, f"{prefix}{name}.")
-        else:
-            leaves[f"{prefix}{name}"] = value
-    return leaves

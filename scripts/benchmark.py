@@ -238,7 +238,13 @@ def _config(
     if source is not None:
         source_path, target_path = (str(each).replace("'", "''") for each in (source, target))  # quoted as in YAML
         changes.append(f"data.train={{type: files, source: '{source_path}', target: '{target_path}'}}")
-    return configuration.load(path, changes)
+    settings = configuration.load(path, changes)
+    if settings.recipe == "auto":
+        raise InputError(
+            f"{path}: what is measured must have its sizes given. Received: recipe=auto. "
+            "Give the config.yaml of a run, in which they are chosen."
+        )
+    return settings
 
 
 def _test_text(settings: Config, source: Path | None, reference: Path | None) -> tuple[list[str], list[str]]:

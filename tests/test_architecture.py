@@ -32,10 +32,12 @@ MAY_IMPORT = {
     "nmt.config_problems": "nmt.errors",
     "nmt.config_corpora": "nmt.config_problems",
     "nmt.config": "nmt.errors nmt.strict_yaml nmt.config_problems nmt.config_corpora",
+    "nmt.config_keys": "nmt.config",
     # text and numbers, without Keras
     "nmt.text.special": "",
     "nmt.text": "nmt.errors nmt.strict_json",
     "nmt.corpora": "nmt.errors nmt.config_corpora nmt.text",
+    "nmt.recipe": "nmt.text.statistics",
     "nmt.evaluation": "nmt.errors nmt.terminal",
     "nmt.attention_table": "nmt.errors nmt.terminal",
     "nmt.plotting": "nmt.errors nmt.files nmt.terminal nmt.attention_table",
@@ -81,6 +83,8 @@ MAY_IMPORT = {
     "nmt.training.validation": (
         "nmt.model nmt.text.corpus nmt.training nmt.decoding.hypothesis nmt.decoding.translator nmt.evaluation"
     ),
+    "nmt.training.estimate": "nmt.config nmt.loading nmt.training",
+    "nmt.training.resolution": "nmt.config nmt.config_keys nmt.recipe nmt.backend nmt.text.statistics nmt.training",
     "nmt.training.preparation": (
         "nmt.errors nmt.files nmt.config nmt.backend nmt.corpora nmt.text nmt.data nmt.run_dir nmt.training"
     ),
@@ -104,7 +108,9 @@ MAY_IMPORT = {
         "nmt.decoding.translator nmt.evaluation"
     ),
     "nmt.repl": "nmt.errors nmt.config nmt.terminal nmt.console nmt.decoding nmt.attention_table",
-    "nmt.training_run": "nmt.errors nmt.files nmt.config nmt.config_problems nmt.console nmt.run_dir",
+    "nmt.training_run": (
+        "nmt.errors nmt.files nmt.config nmt.config_keys nmt.config_problems nmt.console nmt.recipe nmt.run_dir"
+    ),
     "nmt.cli_options": "",
     "nmt.cli": "nmt",
     "nmt.__main__": "nmt.cli",
@@ -117,7 +123,8 @@ MAY_IMPORT = {
 READS_CONFIG = {
     "nmt", "nmt.config", "nmt.cli", "nmt.repl", "nmt.training_run", "nmt.training.trainer", "nmt.training.run",
     "nmt.training.memory", "nmt.training.preparation", "nmt.decoding.translator", "nmt.loading", "nmt.held_out",
-    "nmt.model_file", "nmt.corpora", "nmt.training.flops",
+    "nmt.model_file", "nmt.corpora", "nmt.training.flops", "nmt.training.estimate", "nmt.training.resolution",
+    "nmt.config_keys",
 }  # fmt: skip
 
 # The other backends' frameworks, each with the module that needs more than `keras.ops` gives; the reason stands there.
@@ -127,7 +134,8 @@ IMPORTS_A_FRAMEWORK = {"nmt.backend", "nmt.training.backend"}
 # Slow to import, so imported where they are used: `nmt --help` must answer at once.
 HEAVY = {"datasets", "matplotlib", "pandas", "sacrebleu", "sentencepiece", "zstandard", *FRAMEWORKS}
 WITHOUT_KERAS = (
-    "nmt.errors", "nmt.files", "nmt.config", "nmt.text", "nmt.evaluation", "nmt.run_dir", "nmt.corpora",
+    "nmt.errors", "nmt.files", "nmt.config", "nmt.config_keys", "nmt.recipe", "nmt.text", "nmt.evaluation",
+    "nmt.run_dir", "nmt.corpora",
     "nmt.attention_table", "nmt.plotting", "nmt.data.batching", "nmt.weight_shapes", "nmt.decoding.scoring",
     "nmt.decoding.search", "nmt.decoding.forced", "nmt.decoding.workers", "nmt.decoding.numpy_model",
     "nmt.decoding.translator", "nmt.manifest", "nmt.checkpoints", "nmt.model_file",

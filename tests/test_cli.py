@@ -24,7 +24,8 @@ from typing import Any
 import pytest
 
 from nmt import cli, startup, training_run
-from nmt.config import DecodingConfig
+from nmt.config import Config, DecodingConfig
+from nmt.config_keys import with_values
 from nmt.errors import CorpusError, InputError, ModelFileError, TrainingError
 from nmt.model_file import find_model
 from tests.fake_translator import FakeTranslator
@@ -361,6 +362,17 @@ data:
 """
 
 
+def _resolve(settings: Config, pairs: Any) -> Config:
+    """Chooses one value for each of what may be left open."""
+    assert pairs == "the pairs"
+    chosen: dict[str, Any] = {}
+    if settings.training.precision == "auto":
+        chosen["training.precision"] = "mixed_bfloat16"
+    if settings.recipe == "auto":
+        chosen |= {"recipe": "defaults", "model.decoder_size": 77}
+    return with_values(settings, chosen)
+
+
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any]]:
     """What the trainer was called with; stand-ins take the place of what needs Keras."""
@@ -377,9 +389,9 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, A
     preparation.read_pairs = lambda settings: "the pairs"  # type: ignore[attr-defined]
     backend = type(sys)("nmt.backend")
     backend.library_name = lambda: "tensorflow"  # type: ignore[attr-defined]
-    precision = type(sys)("nmt.training.precision")
-    precision.choose_precision = lambda name: "mixed_bfloat16" if name == "auto" else name  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "nmt.training.precision", precision)
+    resolution = type(sys)("nmt.training.resolution")
+    resolution.resolve = _resolve  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "nmt.training.resolution", resolution)
     monkeypatch.setitem(sys.modules, "nmt.training.trainer", trainer)
     monkeypatch.setitem(sys.modules, "nmt.training.preparation", preparation)
     monkeypatch.setitem(sys.modules, "nmt.backend", backend)
@@ -397,6 +409,19 @@ def test_the_precision_that_is_chosen_is_kept(run: Run, trained: list[dict[str, 
     assert trained[1]["settings"] == trained[0]["settings"]
     finished = run("train", "my.yaml", "--set", "training.precision=float32", "--resume")
     assert "training.precision: the run has 'mixed_bfloat16'. Received: 'float32'" in finished.err
+
+
+def test_the_recipe_that_is_chosen_is_kept(run: Run, trained: list[dict[str, Any]]) -> None:
+    assert run("train", "my.yaml", "--set", "model=auto").status == 0
+    assert (trained[0]["settings"].recipe, trained[0]["settings"].model.decoder_size) == ("defaults", 77)
+    kept = Path("runs/my/config.yaml").read_text()
+    assert "recipe: defaults" in kept
+    assert "decoder_size: 77" in kept
+    assert run("train", "my.yaml", "--set", "model=auto", "--resume").status == 0
+    assert trained[1]["settings"] == trained[0]["settings"]
+    assert Path("runs/my/config.yaml").read_text() == kept
+    finished = run("train", "my.yaml", "--set", "recipe=auto", "--set", "model.decoder_size=78", "--resume")
+    assert "1 key differs\n  model.decoder_size: the run has 77. Received: 78" in finished.err
 
 
 def test_train_makes_a_run_directory_with_the_name_of_the_configuration(

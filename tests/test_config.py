@@ -381,6 +381,40 @@ def test_overrides_apply_in_order_and_reach_every_level(tmp_path: Path) -> None:
     assert loaded.data.train == [config_corpora.PhrasebookCorpus(num_pairs=50)]
 
 
+@pytest.mark.parametrize(
+    ("text", "overrides"),
+    [
+        ("model: auto\n", []),
+        ("recipe: auto\n", []),
+        ("recipe: auto\nmodel: auto\n", []),
+        ("", ["model=auto"]),
+        ("model: {decoder_size: 5}\n", ["model=auto"]),
+    ],
+)
+def test_the_recipe_may_be_asked_for_in_short(tmp_path: Path, text: str, overrides: list[str]) -> None:
+    loaded = load(tmp_path, GOOD + text, *overrides)
+    assert loaded.recipe == "auto"
+    assert loaded.model == config.ModelConfig()
+
+
+def test_a_key_of_the_model_may_stand_beside_the_short_form(tmp_path: Path) -> None:
+    loaded = load(tmp_path, GOOD + "model: auto\n", "model.decoder_size=7")
+    assert (loaded.recipe, loaded.model.decoder_size) == ("auto", 7)
+    assert loaded.model.model_fields_set == {"decoder_size"}
+
+
+def test_the_short_form_is_no_answer_to_another_recipe(tmp_path: Path) -> None:
+    message = message_of(tmp_path, GOOD + "recipe: defaults\nmodel: auto\n")
+    assert message == "c.yaml: 1 problem\n  model: must be a section of keys and values. Received: 'auto'"
+
+
+def test_what_is_left_open_is_still_open_after_dump_and_load(tmp_path: Path) -> None:
+    original = load(tmp_path, GOOD + "model: auto\n", "training.max_epochs=7")
+    again = load(tmp_path, config.dump(original))
+    assert again == original
+    assert again.training.model_fields_set == {"max_epochs"}
+
+
 BAD_OVERRIDES = [
     ("seed", "--set takes key=value, such as training.max_epochs=5. Received: 'seed'"),
     ("=3", "--set takes key=value, such as training.max_epochs=5. Received: '=3'"),

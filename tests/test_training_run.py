@@ -113,6 +113,20 @@ def test_resume_names_every_key_that_differs(tmp_path: Path) -> None:
     ]
 
 
+def test_resume_takes_from_the_run_what_is_left_open(tmp_path: Path) -> None:
+    start(tmp_path / "run")
+    tree = settings().model_dump(exclude_unset=True)
+    auto = validate({**tree, "model": "auto", "training": {"precision": "auto"}}, "test")
+    assert training_run.check(tmp_path / "run", auto, resume=True, replace=False) == settings()
+    # What is given is compared, and so is what a recipe does not choose.
+    given = validate({**tree, "recipe": "auto", "seed": 3, "model": {"dropout_rate": 0.7}}, "test")
+    with pytest.raises(ConfigError, match="2 keys differ") as caught:
+        training_run.check(tmp_path / "run", given, resume=True, replace=False)
+    assert "  model.dropout_rate: the run has 0.3. Received: 0.7" in str(caught.value)
+    assert "  seed: the run has 1. Received: 3" in str(caught.value)
+    assert training_run.check(tmp_path / "new", auto, resume=False, replace=False) == auto
+
+
 def test_resume_tells_of_a_corpus_that_differs(tmp_path: Path) -> None:
     start(tmp_path / "run")
     tree = settings().model_dump()

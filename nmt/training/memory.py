@@ -49,7 +49,10 @@ class UpdateMemory:
     def estimate(self, batch: Batch) -> int:
         """Returns the bytes of an update."""
         num_pairs, source_length = batch.source_ids.shape
-        target_length = batch.labels.shape[1]
+        return self.estimate_shape(num_pairs, source_length, batch.labels.shape[1])
+
+    def estimate_shape(self, num_pairs: int, source_length: int, target_length: int) -> int:
+        """Returns the bytes of an update of B pairs of S and T positions."""
         positions = source_length * self._source + target_length * self._target + 4 * source_length * target_length
         return int(FLOAT_BYTES * (num_pairs * positions + self._fixed))
 

@@ -42,6 +42,13 @@ def choose_precision(precision: Literal["auto"] | Precision) -> Precision:
     return chosen
 
 
+def operations_per_second(precision: Precision) -> float:
+    """Returns how many floating-point operations a second this machine makes in products; half a second at most."""
+    rows, terms, columns = SHAPE
+    seconds = _seconds_of_product("float32" if precision == "float32" else "bfloat16")
+    return 2 * rows * terms * columns / seconds
+
+
 def _seconds_of_product(dtype: str) -> float:
     rows, terms, columns = SHAPE
     rng = np.random.default_rng(1)

@@ -29,6 +29,7 @@ from nmt.training.preparation import (
     source_digests,
 )
 from nmt.training.records import log_samples
+from nmt.training.resolution import resolve
 from nmt.training.run import Run
 
 logger = logging.getLogger(__name__)
@@ -63,8 +64,12 @@ def train(
         NMTError: Something in the corpora, the folder or the course of training breaks a rule; the message tells.
         Stopped: A signal asked for it, and the state is saved.
     """
+    pairs = pairs or read_pairs(config)
+    if config.recipe == "auto":  # of a caller who has left it to this function
+        config = resolve(config, pairs)
+        run_dir.update_settings(config_yaml=dump(config), versions=run_dir.versions())
     keras.utils.set_random_seed(config.seed)
-    training_pairs, dev_pairs, test_pairs = pairs or read_pairs(config)
+    training_pairs, dev_pairs, test_pairs = pairs
     tokenizers = load_tokenizers(config, run_dir, training_pairs)
     dataset = make_batches(config, run_dir, training_pairs, *tokenizers)
     digests = source_digests(config, run_dir, training_pairs, dev_pairs)

@@ -69,10 +69,10 @@ def measure(config: Config, material: Material, num_repeats: int, *, with_bare_u
     """Measures training on a tokenized corpus; else as `measure_text`."""
     startup.import_keras()
     from nmt.backend import library_name
+    from nmt.config_keys import with_values
     from nmt.training.precision import choose_precision
-    from nmt.training_run import with_precision
 
-    config = with_precision(config, choose_precision(config.training.precision))
+    config = with_values(config, {"training.precision": choose_precision(config.training.precision)})
     memory_before = memory.peak_gb()
     dataset = workload.dataset_of(config, material.corpus)
     model = workload.model_of(config, material)

@@ -39,6 +39,11 @@ def is_spread(value: object) -> bool:
     return isinstance(value, dict) and set(value) == {"median", "low", "high", "num_repeats"}
 
 
+def test_a_model_of_no_given_size_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train", "--set=model=auto") == 2
+    assert "Received: recipe=auto. Give the config.yaml of a run" in " ".join(capsys.readouterr().err.split())
+
+
 @WITHOUT_COMPILING
 @pytest.mark.usefixtures("in_this_process", "quick_limit", "eager")
 def test_training_of_a_tiny_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

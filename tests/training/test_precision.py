@@ -39,3 +39,10 @@ def test_products_of_that_dtype_are_timed(dtype, monkeypatch):
     assert precision._seconds_of_product(dtype) > 0
     assert len(multiplied) == precision.NUM_REPEATS + 1
     assert {keras.backend.standardize_dtype(each) for pair in multiplied for each in pair} == {dtype}
+
+
+def test_the_speed_is_that_of_the_product_that_is_timed(monkeypatch):
+    monkeypatch.setattr(precision, "_seconds_of_product", lambda dtype: {"float32": 0.5, "bfloat16": 0.25}[dtype])
+    rows, terms, columns = precision.SHAPE
+    assert precision.operations_per_second("float32") == 2 * rows * terms * columns / 0.5
+    assert precision.operations_per_second("mixed_bfloat16") == 2 * rows * terms * columns / 0.25

@@ -43,6 +43,7 @@ CHOICES = [
     ("source_language", "de", LANGUAGES, {}),
     ("target_language", "de", LANGUAGES, {}),
     ("seed", 2, WEIGHTS, {}),
+    ("recipe", "auto", WEIGHTS, {}),
     ("data.max_length_pieces", 9, LOG, {}),
     ("data.max_length_ratio", 1.0, LOG, {}),
     ("data.drop_duplicates", False, LOG, {}),

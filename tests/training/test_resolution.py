@@ -1,0 +1,122 @@
+"""What is settled before a run begins: chosen from the corpus, told, and kept as plain values."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import pytest
+
+from nmt import recipe, strict_yaml
+from nmt.config import Config, dump, load, validate
+from nmt.config_keys import leaves
+from nmt.errors import ConfigError
+from nmt.run_dir import RunDirectory
+from nmt.training import resolution
+from nmt.training.preparation import Pairs, read_pairs
+from nmt.training.resolution import resolve
+from tests.training import tiny_run
+from tests.training.tiny_run import run, tiny_tree, with_changes
+
+
+@pytest.fixture(autouse=True)
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolution, "operations_per_second", lambda precision: 1e9)
+    monkeypatch.setattr(resolution, "has_gpu", lambda: False)
+
+
+def phrasebook(num_pairs: int = 3000, **sections: object) -> Config:
+    train, dev = ({"type": "phrasebook", "split": split, "num_pairs": num_pairs} for split in ("train", "dev"))
+    tree = {"source_language": "en", "target_language": "fr", "data": {"train": train, "dev": {**dev, "num_pairs": 20}}}
+    return validate({**tree, "model": "auto", **sections}, "test")
+
+
+@pytest.fixture(scope="module")
+def pairs() -> Pairs:
+    return read_pairs(phrasebook())
+
+
+def test_choices_reasons_and_estimate_are_told(pairs: Pairs, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "nmt")
+    settings = resolve(phrasebook(batching={"size": 30}), pairs)
+    told, warned, estimated = caplog.messages
+    head, *lines = told.splitlines()
+    assert re.fullmatch(r"recipe: auto, from 3,000 pairs of [\d.]+ and [\d.]+ words, [\d,]+ and [\d,]+ of .*", head)
+    assert lines[-1] == "  as given: batching.size"
+    values = leaves(settings.model_dump())
+    chosen = [key for key in recipe.KEYS if key != "batching.size"]
+    for line, key in zip(lines[:-1], chosen, strict=True):
+        plain = str(values[key]).lower() if isinstance(values[key], bool) else str(values[key])
+        assert re.fullmatch(rf"  {key}: {re.escape(plain)}  \(.+\)", line)
+    assert warned.startswith("recipe: auto: 3,000 pairs of ")
+    assert re.fullmatch(
+        r"estimate: [\d.]+ million parameters, up to some [\d.]+ GB of memory; at most some [\d,]+ updates, 100 an "
+        r"epoch: .* to .* here; validation comes on top",
+        estimated,
+    )
+
+
+def test_nothing_is_left_open(pairs: Pairs) -> None:
+    settings = resolve(phrasebook(batching={"size": 30}, training={"max_epochs": 3, "precision": "float32"}), pairs)
+    assert (settings.recipe, settings.training.precision) == ("defaults", "float32")
+    assert (settings.batching.size, settings.training.max_epochs) == (30, 3)
+    assert settings.model.embedding_size != phrasebook().model.embedding_size
+    assert resolve(settings, pairs) == settings
+
+
+def test_without_the_recipe_nothing_changes(pairs: Pairs, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "nmt")
+    settings = phrasebook(model={"decoder_size": 7})
+    assert settings.recipe == "defaults"
+    assert resolve(settings, pairs) == settings
+    assert caplog.messages == []
+
+
+def test_the_precision_is_chosen_by_the_machine(pairs: Pairs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolution, "choose_precision", lambda precision: {"auto": "mixed_bfloat16"}[precision])
+    settings = resolve(phrasebook(training={"precision": "auto"}, model={}), pairs)
+    assert settings.training.precision == "mixed_bfloat16"
+
+
+def test_a_gpu_has_no_estimate(pairs: Pairs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(resolution, "has_gpu", lambda: True)
+    caplog.set_level(logging.INFO, "nmt")
+    resolve(phrasebook(), pairs)
+    assert not [message for message in caplog.messages if message.startswith("estimate")]
+
+
+def test_swapped_dev_pairs_are_told(pairs: Pairs, caplog: pytest.LogCaptureFixture) -> None:
+    swapped = pairs._replace(dev=[type(pair)(pair.target, pair.source) for pair in pairs.dev])
+    resolve(phrasebook(), swapped)
+    assert any("dev pairs look swapped" in message for message in caplog.messages)
+
+
+def test_two_vocabularies_are_reason_enough_to_tie_less(pairs: Pairs) -> None:
+    settings = phrasebook(tokenizer={"joint": False})
+    assert resolve(settings, pairs).model.tied_embeddings == "target"
+    assert load_again(settings) == settings
+
+
+def load_again(settings: Config) -> Config:
+    return validate(strict_yaml.parse(dump(settings)), "again")
+
+
+def test_what_does_not_go_together_is_refused() -> None:
+    with pytest.raises(ConfigError, match="needs one joint vocabulary"):
+        phrasebook(tokenizer={"joint": False}, recipe="auto", model={"tied_embeddings": "all"})
+
+
+def test_a_run_has_plain_values_and_goes_on_with_them(tmp_path) -> None:
+    tiny_run.write_corpora(tmp_path)
+    tree = with_changes(tiny_tree(tmp_path), {"recipe": "auto", "training.max_epochs": 2})
+    whole = run(tree, tmp_path / "whole")
+    settings = load(whole.config_path)
+    assert settings.recipe == "defaults"
+    assert (settings.model.embedding_size, settings.model.dropout_rate) == (8, 0.2)  # as given
+    assert settings.training.ema_decay is not None
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        tiny_run.interrupt_after(monkeypatch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            run(tree, tmp_path / "parts")
+    assert RunDirectory.open(tmp_path / "parts").config_path.read_text() == dump(settings)
+    tiny_run.assert_same_run(run(settings.model_dump(), tmp_path / "parts", resume=True), whole)
