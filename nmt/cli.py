@@ -10,11 +10,11 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
-from typer.core import TyperCommand
 
 from nmt import cli_options, console, startup, termination
 from nmt.errors import InputError, NMTError
@@ -22,22 +22,6 @@ from nmt.terminal import printable
 
 if TYPE_CHECKING:
     from nmt.decoding.translator import Translator
-
-
-class _ManyWords(TyperCommand):
-    """A command that reads `--metrics bleu chrf` as `--metrics bleu --metrics chrf`, and so for all that may repeat."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        repeatable = {name for one in self.params if getattr(one, "multiple", False) for name in one.opts}
-        words: list[str] = []
-        option = ""
-        for word in args:
-            if word.startswith("-"):
-                option = word if word in repeatable else ""
-            elif option and words[-1] != option:
-                words.append(option)
-            words.append(word)
-        return super().parse_args(ctx, words)
 
 
 def _examples(*lines: str) -> str:
@@ -158,11 +142,12 @@ def train(
     epilog=_examples(
         "nmt translate runs/quickstart < input.txt > output.txt",
         "nmt translate runs/quickstart --input input.txt.gz --output output.txt",
+        "nmt translate runs/one runs/two runs/three < input.txt > output.txt",
         "echo 'Where is the station?' | nmt translate runs/quickstart --n-best 3 --format moses",
     )
 )
 def translate(
-    model: cli_options.Model,
+    models: cli_options.Models,
     input_path: cli_options.Input = None,
     output_path: cli_options.Output = None,
     n_best: cli_options.NBest = 1,
@@ -194,7 +179,7 @@ def translate(
         batch_size=batch_size,
     )
     with stream.open_input(input_path) as source, stream.open_output(output_path) as target:
-        translator = _load(model, device)
+        translator = _load(*models, device=device)
         if input_path is None and console.is_terminal(sys.stdin):
             console.show("Type one sentence a line; Ctrl-D ends.")
         stream.translate(
@@ -203,25 +188,26 @@ def translate(
 
 
 @app.command(epilog=_examples("nmt repl runs/quickstart"))
-def repl(model: cli_options.Model) -> None:
+def repl(models: cli_options.Models) -> None:
     """Type sentences and read their translations.
 
     /help there lists what else it knows: beam size, several translations, the attention as a table,
     other models. In a pipe it translates as `nmt translate` does.
     """
     if not (console.is_terminal(sys.stdin) and console.is_terminal(sys.stdout)):
-        translate(model)
+        translate(models)
         return
-    console.show(f"loading {model} ...")
-    translator = _load(model)
+    name = " ".join(map(str, models))
+    console.show(f"loading {name} ...")
+    translator = _load(*models)
     from nmt.repl import Conversation, converse
 
-    converse(Conversation(translator, str(model), _load))
+    converse(Conversation(translator, name, _load))
 
 
 @app.command(epilog=_examples("nmt score runs/quickstart --source test.en --target test.fr > scores.tsv"))
 def score(
-    model: cli_options.Model,
+    models: cli_options.Models,
     source: cli_options.ScoredSource,
     target: cli_options.ScoredTarget,
     workers: cli_options.Workers = None,
@@ -237,11 +223,11 @@ def score(
 
     options = _search_options(batch_size=batch_size)
     pairs = list(read_files(source, target))
-    score_pairs(_load(model), pairs, console.write_result, workers=workers, **options)
+    score_pairs(_load(*models), pairs, console.write_result, workers=workers, **options)
 
 
 @app.command(
-    cls=_ManyWords,
+    cls=cli_options.ManyWords,
     epilog=_examples(
         "nmt evaluate runs/quickstart --config configs/quickstart.yaml",
         "nmt evaluate runs/new --source test.en --reference test.de --metrics bleu chrf",
@@ -249,7 +235,7 @@ def score(
     ),
 )
 def evaluate(
-    model: cli_options.Model,
+    models: cli_options.Models,
     source: cli_options.Source = None,
     reference: cli_options.Reference = None,
     config: cli_options.TestConfig = None,
@@ -294,9 +280,9 @@ def evaluate(
     is_json = json == Path("-")
     report = held_out.evaluate(
         held_out.Text(source, reference, config, split),
-        held_out.Systems(model, baseline, baseline_file),
+        held_out.Systems(models[0], baseline, baseline_file, tuple(models[1:])),
         held_out.Outputs(output, reference_output, None if is_json else json),
-        load=lambda path: _load(path, device),
+        load=partial(_load, device=device),
         scoring=scoring,
         options={"workers": workers, **options},
     )
@@ -305,7 +291,7 @@ def evaluate(
 
 @_tokenizer.command(
     "train",
-    cls=_ManyWords,
+    cls=cli_options.ManyWords,
     epilog=_examples("nmt tokenizer train --input train.en train.de --output joint.spm --vocabulary-size 8000"),
 )
 def train_tokenizer(
@@ -373,15 +359,16 @@ app.add_typer(_tokenizer, name="tokenizer", help="Train a tokenizer by itself; `
 app.add_typer(_plot, name="plot", help="Draw learning curves, or the attention of a translation.")
 
 
-def _load(path: Path, device: Literal["cpu", "gpu"] = "cpu") -> Translator:
+def _load(*paths: Path, device: Literal["cpu", "gpu"] = "cpu") -> Translator:
     if device == "gpu":
         from nmt.model_file import find_model
 
-        find_model(path)  # a wrong path is told at once
+        for path in paths:
+            find_model(path)  # a wrong path is told at once
         startup.import_keras()
     from nmt.loading import load
 
-    return load(path, device=device)
+    return load(*paths, device=device)
 
 
 def _search_options(**options: Any) -> dict[str, Any]:

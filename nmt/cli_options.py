@@ -6,11 +6,37 @@ An option of the search has no default here: what is not given is as the model w
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
+
+
+class ManyWords(TyperCommand):
+    """A command that reads `--metrics bleu chrf` as `--metrics bleu --metrics chrf`, and so for all that may repeat."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Reads the words of the command line, the option repeated before each of its values."""
+        repeatable = {name for one in self.params if getattr(one, "multiple", False) for name in one.opts}
+        words: list[str] = []
+        option = ""
+        for word in args:
+            if word.startswith("-"):
+                option = word if word in repeatable else ""
+            elif option and words[-1] != option:
+                words.append(option)
+            words.append(word)
+        return super().parse_args(ctx, words)
+
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model, or a run directory: then its best model.")]
+Models = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="MODEL...",
+        help="A model, or a run directory: then its best model. Several decode together, as an ensemble.",
+    ),
+]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file; docs/configuration.md lists its keys.")]
 

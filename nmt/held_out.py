@@ -45,6 +45,13 @@ class Systems:
     model: Path
     baseline: Path | None = None
     baseline_file: Path | None = None
+    others: tuple[Path, ...] = ()
+    """Models that decode together with the first, as an ensemble."""
+
+    @property
+    def name(self) -> str:
+        """The paths of the models."""
+        return " ".join(map(str, (self.model, *self.others)))
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ def evaluate(
     systems: Systems,
     outputs: Outputs,
     *,
-    load: Callable[[Path], Translator],
+    load: Callable[..., Translator],
     scoring: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> report.Report:
@@ -86,7 +93,7 @@ def evaluate(
         text: What to translate.
         systems: What with.
         outputs: Files to write.
-        load: Loads a model.
+        load: Loads a model, or several as an ensemble.
         scoring: Options of `nmt.evaluation.report.evaluate`.
         options: Options of the search; see `Translator.translate`.
 
@@ -109,9 +116,9 @@ def evaluate(
     with contextlib.ExitStack() as stack:
         paths = (outputs.translations, outputs.references, outputs.json)
         opened = [stack.enter_context(files.new_file(path)) if path else None for path in paths]
-        ours, odd = _translate(load(systems.model), systems.model, lines, options)
+        ours, odd = _translate(load(systems.model, *systems.others), systems.name, lines, options)
         if systems.baseline:
-            theirs, more = _translate(load(systems.baseline), systems.baseline, lines, options)
+            theirs, more = _translate(load(systems.baseline), str(systems.baseline), lines, options)
             odd += more
         result = report.evaluate(
             ours,
@@ -165,7 +172,7 @@ def _read_translations(path: Path, lines: _Lines) -> list[str]:
 
 
 def _translate(
-    translator: Translator, path: Path, lines: _Lines, options: Mapping[str, Any]
+    translator: Translator, name: str, lines: _Lines, options: Mapping[str, Any]
 ) -> tuple[list[str], list[str]]:
     """Returns the translations, and what a reader should know of how they came about."""
     languages = (translator.source_language, translator.target_language)
@@ -177,14 +184,14 @@ def _translate(
     counts = Counts()
     with progress("lines", len(lines.sources)) as show_done:
         found = translator.translate(lines.sources, progress=show_done, counts=counts, **options)
-    return [one.text for one in found], [f"{path}: {message}." for message in counts.messages()]
+    return [one.text for one in found], [f"{name}: {message}." for message in counts.messages()]
 
 
 def _notes(systems: Systems, result: report.Report) -> list[str]:
     """Returns what the names in the report stand for, where they are no files."""
     notes = []
     if result.hypotheses == _UNSAVED:
-        notes.append(f"{_UNSAVED} stands for the translations by {systems.model}: save them with --output FILE.")
+        notes.append(f"{_UNSAVED} stands for the translations by {systems.name}: save them with --output FILE.")
     if result.baseline == _UNSAVED_BASELINE:
         notes.append(
             f"{_UNSAVED_BASELINE} stands for the translations by {systems.baseline}: nmt translate makes them."

@@ -6,18 +6,19 @@ imported only where a model is to compute with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmt.config import DecodingConfig, ModelConfig
+from nmt.decoding.ensemble import Ensemble, numpy_candidates
 from nmt.decoding.numpy_model import NumpyModel
-from nmt.decoding.translator import Translator
+from nmt.decoding.translator import Model, Translator
 from nmt.errors import InputError, ModelFileError, TokenizerError
-from nmt.model_file import find_model, load_model, save_model
+from nmt.model_file import ModelContents, check_alike, find_model, load_model, save_model
 from nmt.text.tokenizer import Tokenizer
 from nmt.weight_shapes import weight_shapes
 
@@ -48,11 +49,13 @@ def numpy_model(config: ModelConfig, weights: Mapping[str, NDArray[np.float32]])
     )
 
 
-def load(path: str | Path, *, device: Device = "cpu") -> Translator:
-    """Loads a translator.
+def load(path: str | Path, *others: str | Path, device: Device = "cpu") -> Translator:
+    """Loads a translator, of one model or of several that decode together.
 
     Args:
         path: A model folder, or a run directory, whose best model is taken.
+        *others: More of them, for an ensemble: each step goes by the mean of the models' probabilities. All must have
+            the languages and the tokenizers of the first, whose defaults of decoding are taken.
         device: Where it computes: "cpu", with NumPy, or "gpu", with Keras and its backend.
 
     Returns:
@@ -60,27 +63,26 @@ def load(path: str | Path, *, device: Device = "cpu") -> Translator:
 
     Raises:
         ModelFileError: There is no model, or it is damaged, from elsewhere or of a newer format.
-        InputError: The device is neither, or the backend of Keras sees no GPU.
+        InputError: The device is neither, or the backend of Keras sees no GPU, or the models don't belong together.
 
     Example:
         >>> load("runs/quickstart").translate(["Good morning!"])  # doctest: +SKIP
+        >>> load("runs/one", "runs/two").translate(["Good morning!"])  # doctest: +SKIP
     """
     if device not in ("cpu", "gpu"):
         raise InputError(f"a device is 'cpu' or 'gpu'. Received: device={device!r}.")
-    folder = find_model(path)
-    contents = load_model(folder, weight_shapes=model_shapes)
-    if contents.target_tokenizer is None:
-        source = target = _tokenizer(contents.source_tokenizer, folder / "joint.spm", contents.source_vocabulary_size)
+    folders = [find_model(each) for each in (path, *others)]
+    members = [load_model(folder, weight_shapes=model_shapes) for folder in folders]
+    folder, first = folders[0], members[0]
+    for other_folder, other in zip(folders[1:], members[1:], strict=True):
+        check_alike(folder, first, other_folder, other)
+    if first.target_tokenizer is None:
+        source = target = _tokenizer(first.source_tokenizer, folder / "joint.spm", first.source_vocabulary_size)
     else:
-        source = _tokenizer(contents.source_tokenizer, folder / "source.spm", contents.source_vocabulary_size)
-        target = _tokenizer(contents.target_tokenizer, folder / "target.spm", contents.target_vocabulary_size)
-    model: Any
-    if device == "cpu":
-        model = numpy_model(contents.model, contents.weights)
-    else:
-        sizes = contents.source_vocabulary_size, contents.target_vocabulary_size
-        model = _gpu_model(contents.model, contents.weights, *sizes)
-    return Translator(model, source, target, contents.source_language, contents.target_language, contents.decoding)
+        source = _tokenizer(first.source_tokenizer, folder / "source.spm", first.source_vocabulary_size)
+        target = _tokenizer(first.target_tokenizer, folder / "target.spm", first.target_vocabulary_size)
+    model = _numpy_models(members) if device == "cpu" else _gpu_models(members)
+    return Translator(model, source, target, first.source_language, first.target_language, first.decoding)
 
 
 def save(
@@ -120,24 +122,29 @@ def save(
     )
 
 
-def _gpu_model(
-    config: ModelConfig,
-    weights: Mapping[str, NDArray[np.float32]],
-    source_vocabulary_size: int,
-    target_vocabulary_size: int,
-) -> Any:
+def _numpy_models(members: Sequence[ModelContents]) -> Model:
+    models = [numpy_model(each.model, each.weights) for each in members]
+    if len(models) == 1:
+        return models[0]
+    return Ensemble(models, numpy_candidates(models), workers=models[0].workers)
+
+
+def _gpu_models(members: Sequence[ModelContents]) -> Model:
     from nmt.backend import has_gpu, library_name
-    from nmt.decoding.keras_model import KerasModel
+    from nmt.decoding.keras_model import KerasModel, keras_candidates
 
     if not has_gpu():
         raise InputError(
             f"a GPU must be there for device='gpu'. Received: the {library_name()} backend of Keras sees none. "
             "Leave the device out, or choose a backend that was installed with GPU support (KERAS_BACKEND)."
         )
-    model = build_model(config, source_vocabulary_size, target_vocabulary_size)
-    for name, weight in model.named_weights().items():
-        weight.assign(weights[name])
-    return KerasModel(model)
+    models = []
+    for each in members:
+        model = build_model(each.model, each.source_vocabulary_size, each.target_vocabulary_size)
+        for name, weight in model.named_weights().items():
+            weight.assign(each.weights[name])
+        models.append(KerasModel(model))
+    return models[0] if len(models) == 1 else Ensemble(models, keras_candidates(models), workers=models[0].workers)
 
 
 def _tokenizer(model_bytes: bytes, path: Path, vocabulary_size: int) -> Tokenizer:

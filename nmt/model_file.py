@@ -26,7 +26,7 @@ from pydantic import Field
 
 from nmt import files
 from nmt.config import DecodingConfig, ModelConfig
-from nmt.errors import FileError, ModelFileError
+from nmt.errors import FileError, InputError, ModelFileError
 from nmt.manifest import MANIFEST, Closed, Kind, Manifest, to_json, write_file, write_manifest
 from nmt.run_dir import RunDirectory, is_run_directory, library_versions
 from nmt.system_errors import explained
@@ -227,6 +227,32 @@ def find_model(path: str | Path) -> Path:
     raise ModelFileError(
         f"{path}: neither a model, which has {MANIFEST}, nor a run directory. Give a folder that `nmt train` made."
     )
+
+
+def check_alike(folder: Path, contents: ModelContents, other_folder: Path, other: ModelContents) -> None:
+    """Refuses two models that can't work together: a number must stand for the same piece in both.
+
+    Raises:
+        InputError: They translate between other languages, or a tokenizer is another one, by its bytes.
+    """
+    for language in ("source_language", "target_language"):
+        ours, theirs = getattr(contents, language), getattr(other, language)
+        if ours != theirs:
+            raise InputError(
+                f"{folder} and {other_folder}: models that work together must have the same {language}. "
+                f"Received: {ours} and {theirs}. Leave one of them out."
+            )
+    for role in ("source_tokenizer", "target_tokenizer"):
+        if getattr(contents, role) != getattr(other, role):
+            ours, theirs = (
+                at / (_JOINT if one.target_tokenizer is None else f"{role.partition('_')[0]}.spm")
+                for at, one in ((folder, contents), (other_folder, other))
+            )
+            raise InputError(
+                f"{ours} and {theirs}: models that work together must have the same tokenizer, byte for byte. "
+                "Received: two that differ. Give models that were trained on the same corpora with the same "
+                "`tokenizer` section, whatever their seeds."
+            )
 
 
 def _load(folder: Path, weight_shapes: WeightShapes) -> ModelContents:

@@ -39,6 +39,8 @@ class FakeTranslator:
         self.options = DecodingConfig()
         self.too_long = too_long
         self.calls: list[tuple[list[str], dict[str, Any]]] = []
+        self.paths: list[str] = []
+        """What it was loaded from, where a test says so."""
 
     def translate(self, lines: Sequence[str], **options: Any) -> list[FakeHypothesis]:
         return [found[0] for found in self.translate_n_best(lines, n_best=1, **options)]

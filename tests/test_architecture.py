@@ -64,8 +64,12 @@ MAY_IMPORT = {
     "nmt.decoding.forced": "nmt.decoding.search nmt.decoding.token_ids nmt.text.special",
     "nmt.decoding.workers": "",
     "nmt.decoding.numpy_model": ("nmt.decoding.search nmt.decoding.token_ids nmt.decoding.workers nmt.text.special"),
+    "nmt.decoding.ensemble": (
+        "nmt.errors nmt.decoding.forced nmt.decoding.numpy_model nmt.decoding.search nmt.text.special"
+    ),
     "nmt.decoding.keras_model": (
-        "nmt.backend nmt.data.batching nmt.layers nmt.model nmt.decoding.search nmt.decoding.token_ids nmt.text.special"
+        "nmt.backend nmt.data.batching nmt.layers nmt.model nmt.decoding.ensemble nmt.decoding.search "
+        "nmt.decoding.token_ids nmt.text.special"
     ),
     "nmt.training.losses": "nmt.backend",
     "nmt.training": "nmt.backend nmt.model nmt.text.special",
@@ -138,7 +142,7 @@ WITHOUT_KERAS = (
     "nmt.run_dir", "nmt.corpora",
     "nmt.attention_table", "nmt.plotting", "nmt.data.batching", "nmt.weight_shapes", "nmt.decoding.scoring",
     "nmt.decoding.search", "nmt.decoding.forced", "nmt.decoding.workers", "nmt.decoding.numpy_model",
-    "nmt.decoding.translator", "nmt.manifest", "nmt.checkpoints", "nmt.model_file",
+    "nmt.decoding.ensemble", "nmt.decoding.translator", "nmt.manifest", "nmt.checkpoints", "nmt.model_file",
 )  # fmt: skip
 
 

@@ -56,8 +56,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tran
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv(startup.LOG_LEVEL, "3")
 
-    def load(path: Path, device: str = "cpu") -> FakeTranslator:
-        return translator if path.name != "missing" else find_model(path)  # type: ignore[return-value]
+    def load(*paths: Path, device: str = "cpu") -> FakeTranslator:
+        translator.paths = [str(path) for path in paths]
+        missing = [path for path in paths if path.name == "missing"]
+        return find_model(missing[0]) if missing else translator  # type: ignore[return-value]
 
     monkeypatch.setattr(cli, "_load", load)
 
@@ -133,6 +135,13 @@ def test_translate_hands_every_option_to_the_search(run: Run, translator: FakeTr
     assert translator.calls[0][1].items() >= {**options, "n_best": 2}.items()
 
 
+@pytest.mark.parametrize("command", ["translate", "repl"])
+def test_several_models_decode_together(command: str, run: Run, translator: FakeTranslator) -> None:
+    finished = run(command, "one", "two", "three", stdin=b"hello\n")
+    assert (finished.status, finished.out) == (0, "HELLO\n")
+    assert translator.paths == ["one", "two", "three"]
+
+
 def test_what_is_not_given_is_left_to_the_model(run: Run, translator: FakeTranslator) -> None:
     run("translate", "model", stdin=b"x")
     assert translator.calls[0][1].keys() == {"n_best", "with_attention", "batch_size"}
@@ -176,7 +185,7 @@ def test_a_mistake_leaves_the_old_output_as_it_was(run: Run, tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-@pytest.mark.parametrize("words", [["--beem-size", "3"], ["--format", "xml"], ["--n-best", "0"], ["extra"]])
+@pytest.mark.parametrize("words", [["--beem-size", "3"], ["--format", "xml"], ["--n-best", "0"], ["-x"]])
 def test_misspelt_options_have_status_2(run: Run, words: list[str]) -> None:
     finished = run("translate", "model", *words)
     assert (finished.status, finished.out) == (2, "")
@@ -205,7 +214,7 @@ def test_messages_are_inert(run: Run) -> None:
 
 
 def test_the_status_of_an_error_is_its_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise TrainingError("the loss is no number")
 
     monkeypatch.setattr(cli, "_load", fail)
@@ -214,7 +223,7 @@ def test_the_status_of_an_error_is_its_own(run: Run, monkeypatch: pytest.MonkeyP
 
 
 def test_an_interruption_has_status_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: Any) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "_load", interrupt)
@@ -277,6 +286,16 @@ def test_evaluate_compares_with_a_baseline(run: Run, test_set: list[str | Path],
     assert "paired bootstrap resampling" in finished.out
     assert json.loads((tmp_path / "json").read_text())["comparisons"][0]["difference"] > 0
     assert "BASELINE" in run("evaluate", "model", *test_set, "--baseline", "other").out
+
+
+def test_evaluate_and_score_take_several_models(
+    run: Run, test_set: list[str | Path], translator: FakeTranslator
+) -> None:
+    finished = run("evaluate", "one", "two", *test_set, "--metrics", "bleu", "chrf", "--no-confidence")
+    assert translator.paths == ["one", "two"]
+    assert "HYPOTHESES stands for the translations by one two" in finished.out
+    run("score", "one", "two", "three", "--source", test_set[1], "--target", test_set[3])
+    assert translator.paths == ["one", "two", "three"]
 
 
 def test_evaluate_hands_on_its_options(run: Run, test_set: list[str | Path], translator: FakeTranslator) -> None:
@@ -581,7 +600,7 @@ FAKE = """
 import sys
 from nmt import cli
 from tests.fake_translator import FakeTranslator
-cli._load = lambda *args: FakeTranslator()
+cli._load = lambda *args, **options: FakeTranslator()
 cli.main(sys.argv[1:])
 """
 

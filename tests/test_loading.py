@@ -33,14 +33,21 @@ def tokenizers() -> tuple[Tokenizer, Tokenizer]:
     return train_tokenizer(ENGLISH, vocabulary_size=285), train_tokenizer(FRENCH, vocabulary_size=290)
 
 
-def make_translator(source: Tokenizer, target: Tokenizer, config: ModelConfig = CONFIG) -> Translator:
+def make_translator(
+    source: Tokenizer,
+    target: Tokenizer,
+    config: ModelConfig = CONFIG,
+    *,
+    seed: int = 3,
+    languages: tuple[str, str] = ("en", "fr"),
+) -> Translator:
     sizes = config.architecture()
     shapes = weight_shapes(
         source_vocabulary_size=source.vocabulary_size, target_vocabulary_size=target.vocabulary_size, **sizes
     )
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(seed)
     weights = {name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()}
-    return Translator(numpy_model(config, weights), source, target, "en", "fr", DECODING)
+    return Translator(numpy_model(config, weights), source, target, *languages, DECODING)
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +148,77 @@ def test_a_run_directory_stands_for_its_best_model(translator, tmp_path):
 def test_decoding_options_can_be_saved_anew(translator, tmp_path):
     save(translator, tmp_path / "model", model=CONFIG, card="", decoding=DecodingConfig(beam_size=7))
     assert load(tmp_path / "model").options.beam_size == 7
+
+
+OTHER = ModelConfig(**SIZES | {"decoder_size": 9}, decoder="conditional", tied_embeddings="none")
+
+
+@pytest.fixture
+def other(tokenizers: tuple[Tokenizer, Tokenizer], tmp_path: Path) -> Path:
+    """A model of another architecture, with the same tokenizers."""
+    save(make_translator(*tokenizers, OTHER, seed=4), tmp_path / "other", model=OTHER, card="")
+    return tmp_path / "other"
+
+
+def test_several_models_decode_together(folder, other):
+    lines = ["the dog sees the house", "", "where is my cat", "my house"] * 5
+    ensemble = nmt.load(folder, str(other))
+    assert ensemble.options == DECODING
+    one, two = load(folder), load(other)
+    targets = [found.text for found in ensemble.translate(lines)]
+    assert targets != [found.text for found in one.translate(lines)] != [found.text for found in two.translate(lines)]
+    # Of one piece the score is the logarithm of the mean of the models' own; of several each piece has its mean.
+    together, first, second = (each.score([""], [""])[0] for each in (ensemble, one, two))
+    assert together.log_prob == pytest.approx(np.log(np.mean(np.exp([first.log_prob, second.log_prob]))), abs=1e-4)
+    expected = ensemble.translate_n_best(lines, n_best=2, workers=1)
+    for changes in ({"workers": 2, "batch_size": 3}, {"batch_size": 1}, {"with_attention": True}):
+        found = ensemble.translate_n_best(lines, n_best=2, **changes)
+        for pool, others in zip(found, expected, strict=True):
+            assert [each.token_ids for each in pool] == [each.token_ids for each in others]
+            assert [each.score for each in pool] == pytest.approx([each.score for each in others], abs=1e-4)
+    attention = found[0][0].attention
+    assert attention.shape == (len(found[0][0].token_ids) + 1, len(ensemble.source_pieces(lines[0])))
+    np.testing.assert_allclose(attention.sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_model_beside_itself_translates_as_alone(folder):
+    lines = ["the dog sees the house", "where is my cat"]
+    for found, other in zip(load(folder, folder, folder).translate(lines), load(folder).translate(lines), strict=True):
+        assert found.token_ids == other.token_ids
+        assert found.score == pytest.approx(other.score, abs=1e-5)
+
+
+def test_several_models_decode_together_on_a_gpu(folder, other, monkeypatch):
+    # Without one here: what a GPU would compute with, on this machine's CPU.
+    monkeypatch.setattr(backend, "has_gpu", lambda: True)
+    lines = ["the dog sees the house", "", "where is my cat"]
+    found, expected = load(folder, other, device="gpu").translate(lines), load(folder, other).translate(lines)
+    assert [one.token_ids for one in found] == [one.token_ids for one in expected]
+    assert [one.score for one in found] == pytest.approx([one.score for one in expected], rel=1e-4)
+
+
+def test_an_ensemble_is_not_saved(folder, other, tmp_path):
+    with pytest.raises(InputError, match=r"no weights of its own\. Save its models one by one"):
+        save(load(folder, other), tmp_path / "both", model=CONFIG, card="")
+
+
+def test_models_with_other_tokenizers_do_not_decode_together(folder, tokenizers, tmp_path):
+    source, target = tokenizers
+    for number, pair in enumerate([(train_tokenizer(FRENCH, vocabulary_size=285), target), (source, source)]):
+        save(make_translator(*pair, seed=4), tmp_path / str(number), model=CONFIG, card="")
+    rule = "models that work together must have the same tokenizer, byte for byte. Received: two that differ. "
+    with pytest.raises(InputError) as refused:
+        load(folder, folder, tmp_path / "0")
+    assert str(refused.value).startswith(f"{folder}/source.spm and {tmp_path}/0/source.spm: {rule}")
+    with pytest.raises(InputError) as refused:
+        load(folder, tmp_path / "1")
+    assert str(refused.value).startswith(f"{folder}/target.spm and {tmp_path}/1/joint.spm: {rule}")
+
+
+def test_models_of_other_languages_do_not_decode_together(folder, tokenizers, tmp_path):
+    save(make_translator(*tokenizers, languages=("en", "de")), tmp_path / "german", model=CONFIG, card="")
+    with pytest.raises(InputError, match=r"model and .*german: .* same target_language\. Received: fr and de\."):
+        load(folder, tmp_path / "german")
 
 
 @pytest.mark.parametrize(

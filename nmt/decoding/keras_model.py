@@ -10,6 +10,7 @@ C candidates.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from nmt.backend import Tensor, compiled
 from nmt.data.batching import pad, round_up
+from nmt.decoding.ensemble import Choose
 from nmt.decoding.search import NEVER_EMITTED, Banned, Candidates
 from nmt.decoding.token_ids import check_token_ids
 from nmt.layers.decoder import DecoderState
@@ -125,6 +127,21 @@ class KerasModel:
         state = tree.map_structure(lambda leaf: ops.take(leaf, parents, axis=0), state)
         logits, state, attention = self.model.step(token_ids, state, encoded)
         return ops.log_softmax(ops.cast(logits, "float32")), state, attention
+
+
+def keras_candidates(models: Sequence[KerasModel]) -> Choose:
+    """Returns what finds the candidates of the mean of these models, on their device; see `nmt.decoding.ensemble`."""
+    mean = compiled(_log_mean, [])
+
+    def choose(readouts: Sequence[Grid], size: int, banned: Banned | None) -> Candidates:
+        log_probs = mean([readout.values for readout in readouts])
+        return models[0].candidates(Grid(log_probs, readouts[0].places), size, banned)
+
+    return choose
+
+
+def _log_mean(log_probs: list[Tensor]) -> Tensor:
+    return ops.logsumexp(ops.stack(log_probs), axis=0) - math.log(len(log_probs))
 
 
 def _best(log_probs: Tensor, banned: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:

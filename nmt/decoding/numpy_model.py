@@ -259,38 +259,33 @@ class NumpyModel:
         best = Candidates(
             np.empty((num_rows, size), np.intp), np.empty((num_rows, size), "float32"), np.empty(num_rows, "float32")
         )
-        for rows, logits, scratch in self._logit_blocks(readout):
+        for rows, logits, scratch in self.logit_blocks(readout):
             never = logits[:, NEVER_EMITTED]
             logits[:, NEVER_EMITTED] = -np.inf
-            column_maxima = _fold(logits)
+            column_maxima = fold(logits)
             highest = np.maximum(column_maxima.max(axis=1), never.max(axis=1))[:, None]
-            # (1) the normalizer, over all tokens: one that may not be emitted keeps its probability.
+            # The normalizer, over all tokens: one that may not be emitted keeps its probability.
             total = _sum_of_exponentials(logits, highest, scratch) + np.exp(never - highest).sum(axis=1)
             normalizer = np.log(total) + highest[:, 0]
             best.eos_log_probs[rows] = logits[:, EOS_ID] - normalizer
             if banned is not None:
                 here = slice(*np.searchsorted(banned.rows, [rows.start, rows.stop]))
                 logits[banned.rows[here] - rows.start, banned.token_ids[here]] = -np.inf
-                column_maxima = _fold(logits)
-            # (2) the C greatest are in the C columns with the greatest maxima.
-            columns = _greatest(column_maxima, size)
-            token_ids = (columns[:, :, None] + column_maxima.shape[1] * np.arange(FOLDS)).reshape(len(logits), -1)
-            values = np.take_along_axis(logits, token_ids, axis=1)
-            chosen = _greatest(values, size)
-            best.token_ids[rows] = np.take_along_axis(token_ids, chosen, axis=1)
-            best.log_probs[rows] = np.take_along_axis(values, chosen, axis=1) - normalizer[:, None]
+                column_maxima = fold(logits)
+            best.token_ids[rows], greatest = greatest_tokens(logits, column_maxima, size)
+            best.log_probs[rows] = greatest - normalizer[:, None]
         return best
 
     def label_log_probs(self, readout: Floats, labels: Integers) -> Floats:
         """Returns the log-probability (N,) of each label (N,)."""
         found = np.empty(len(readout), "float32")
-        for rows, logits, scratch in self._logit_blocks(readout):
+        for rows, logits, scratch in self.logit_blocks(readout):
             highest = logits.max(axis=1)
             normalizer = np.log(_sum_of_exponentials(logits, highest[:, None], scratch)) + highest
             found[rows] = logits[np.arange(len(logits)), labels[rows]] - normalizer
         return found
 
-    def _logit_blocks(self, readout: Floats) -> Iterator[tuple[slice, Floats, Floats]]:
+    def logit_blocks(self, readout: Floats) -> Iterator[tuple[slice, Floats, Floats]]:
         """Yields some rows at a time, their logits (n, P), and as much room for what is made of them."""
         # A product reorders the whole output matrix before it begins, so it is made for many rows; what follows goes
         # over a row several times, so it is done for as few as a core's cache holds. One after the other for 64 rows
@@ -332,12 +327,28 @@ def _sigmoid(x: Floats) -> Floats:
     return x
 
 
-def _fold(logits: Floats) -> Floats:
+def fold(logits: Floats) -> Floats:
     """Returns the maxima (n, P / FOLDS) of every P / FOLDS-th logit: column j is that of j, j + P / FOLDS and so on."""
     for _ in range(FOLDS.bit_length() - 1):
         half = logits.shape[1] // 2
         logits = np.maximum(logits[:, :half], logits[:, half:])
     return logits
+
+
+def greatest_tokens(values: Floats, column_maxima: Floats, size: int) -> tuple[Integers, Floats]:
+    """Returns the tokens (n, C) with the greatest values, in no order, and these values.
+
+    Args:
+        values: (n, P), of all tokens.
+        column_maxima: What `fold` makes of them.
+        size: How many, C.
+    """
+    # The C greatest are in the C columns with the greatest maxima.
+    columns = _greatest(column_maxima, size)
+    token_ids = (columns[:, :, None] + column_maxima.shape[1] * np.arange(FOLDS)).reshape(len(values), -1)
+    found = np.take_along_axis(values, token_ids, axis=1)
+    chosen = _greatest(found, size)
+    return np.take_along_axis(token_ids, chosen, axis=1), np.take_along_axis(found, chosen, axis=1)
 
 
 def _sum_of_exponentials(logits: Floats, highest: Floats, scratch: Floats) -> Floats:
