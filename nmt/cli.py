@@ -289,6 +289,18 @@ def evaluate(
     console.write_result((report.to_json() if is_json else report.to_text()) + "\n")
 
 
+@app.command(epilog=_examples("nmt average runs/mine/best-models/* --output models/mean"))
+def average(models: cli_options.Averaged, output: cli_options.NewModel) -> None:
+    """Make one model of several of the same run: the mean of their weights.
+
+    With training.average_best a run does so itself, with the best of its models, and keeps the mean if it is better.
+    """
+    from nmt.averaging import average as make
+
+    make(models, output)
+    console.show(f"{output}: the mean of the weights of {len(models)} models")
+
+
 @_tokenizer.command(
     "train",
     cls=cli_options.ManyWords,

@@ -183,6 +183,13 @@ JSON = Annotated[
     ),
 ]
 
+# average
+Averaged = Annotated[
+    list[Path],
+    typer.Argument(metavar="MODEL...", help="Two models or more, of one architecture, or run directories."),
+]
+NewModel = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the new model.")]
+
 # tokenizer
 TrainingText = Annotated[
     list[Path],

@@ -84,6 +84,7 @@ MAY_IMPORT = {
     "nmt.loading": (
         "nmt.errors nmt.config nmt.weight_shapes nmt.model_file nmt.text nmt.decoding nmt.backend nmt.model"
     ),
+    "nmt.averaging": "nmt.errors nmt.files nmt.config nmt.model_card nmt.model_file nmt.loading",
     "nmt.training.validation": (
         "nmt.model nmt.text.corpus nmt.training nmt.decoding.hypothesis nmt.decoding.translator nmt.evaluation"
     ),
@@ -128,7 +129,7 @@ READS_CONFIG = {
     "nmt", "nmt.config", "nmt.cli", "nmt.repl", "nmt.training_run", "nmt.training.trainer", "nmt.training.run",
     "nmt.training.memory", "nmt.training.preparation", "nmt.decoding.translator", "nmt.loading", "nmt.held_out",
     "nmt.model_file", "nmt.corpora", "nmt.training.flops", "nmt.training.estimate", "nmt.training.resolution",
-    "nmt.config_keys",
+    "nmt.config_keys", "nmt.averaging",
 }  # fmt: skip
 
 # The other backends' frameworks, each with the module that needs more than `keras.ops` gives; the reason stands there.
@@ -143,6 +144,7 @@ WITHOUT_KERAS = (
     "nmt.attention_table", "nmt.plotting", "nmt.data.batching", "nmt.weight_shapes", "nmt.decoding.scoring",
     "nmt.decoding.search", "nmt.decoding.forced", "nmt.decoding.workers", "nmt.decoding.numpy_model",
     "nmt.decoding.ensemble", "nmt.decoding.translator", "nmt.manifest", "nmt.checkpoints", "nmt.model_file",
+    "nmt.averaging",
 )  # fmt: skip
 
 
