@@ -199,6 +199,12 @@ class TrainingConfig(Section):
     early_stopping_patience: int | None = Field(
         5, ge=1, description="Validations without improvement before training stops; null: never."
     )
+    average_best: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="Best models whose weights are averaged at the end; dev decides if the mean is kept. 1: off.",
+    )
     num_sample_sentences: int = Field(3, ge=0, le=100, description="Dev sentences shown with their translations.")
     save_every_minutes: float = Field(
         5.0, ge=0, description="Most minutes between two checkpoints; each epoch ends with one. 0: after every update."

@@ -5,6 +5,7 @@
     metrics.jsonl   one JSON object a line                             tokenizer/     the SentencePiece files
     train.log       what the screen showed                             tensorboard/   its event files
     skipped.jsonl   updates that were not applied, if there were any   test/          translations of the test corpora
+    best-models/    the best models, where they are averaged
 
 This module knows paths, not what the configuration, a checkpoint or a model holds.
 """
@@ -54,6 +55,7 @@ class RunDirectory:
         tokenizer: Folder of the SentencePiece files.
         checkpoints: Folder of the checkpoints.
         best: Folder of the best model so far; absent until there is one.
+        best_models: Folder of the models that are to be averaged; absent where none are.
         tensorboard: Folder of TensorBoard's event files.
         test_report: Scores on the test corpora, beside the translations; absent until they are translated.
     """
@@ -68,6 +70,7 @@ class RunDirectory:
         self.tokenizer = self.path / "tokenizer"
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best"
+        self.best_models = self.path / "best-models"
         self.tensorboard = self.path / "tensorboard"
         self.test_report = self.path / "test" / "report.json"
         self._lock_path = self.path / "lock"
@@ -175,7 +178,7 @@ class RunDirectory:
             descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
             self._take(descriptor)
-            for folder in (self.path, self.checkpoints, self.tokenizer):
+            for folder in (self.path, self.checkpoints, self.tokenizer, self.best_models):
                 if folder.is_dir():
                     files.remove_leftovers(folder)
             yield

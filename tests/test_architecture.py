@@ -75,7 +75,7 @@ MAY_IMPORT = {
     "nmt.training": "nmt.backend nmt.model nmt.text.special",
     "nmt.training.state": "nmt.errors nmt.checkpoints nmt.training",
     "nmt.training.update": "nmt.errors nmt.backend nmt.data nmt.text.special nmt.training",
-    "nmt.training.memory": "nmt.config nmt.data nmt.training",
+    "nmt.training.memory": "nmt.errors nmt.config nmt.backend nmt.data nmt.training",
     "nmt.training.flops": "nmt.config",
     "nmt.training.saving": "nmt.errors nmt.json_lines nmt.training",
     "nmt.training.records": "nmt.terminal nmt.text.corpus nmt.training",
@@ -93,9 +93,13 @@ MAY_IMPORT = {
     "nmt.training.preparation": (
         "nmt.errors nmt.files nmt.config nmt.backend nmt.corpora nmt.text nmt.data nmt.run_dir nmt.training"
     ),
+    "nmt.training.best_models": (
+        "nmt.errors nmt.files nmt.config nmt.averaging nmt.loading nmt.model_card nmt.run_dir nmt.decoding.translator "
+        "nmt.training.validation"
+    ),
     "nmt.training.run": (
         "nmt.errors nmt.checkpoints nmt.config nmt.backend nmt.text nmt.data nmt.training nmt.run_dir "
-        "nmt.loading nmt.model_card nmt.decoding"
+        "nmt.loading nmt.decoding"
     ),
     "nmt.training.trainer": (
         "nmt.files nmt.config nmt.backend nmt.text nmt.training nmt.run_dir nmt.loading nmt.evaluation"
@@ -129,7 +133,7 @@ READS_CONFIG = {
     "nmt", "nmt.config", "nmt.cli", "nmt.repl", "nmt.training_run", "nmt.training.trainer", "nmt.training.run",
     "nmt.training.memory", "nmt.training.preparation", "nmt.decoding.translator", "nmt.loading", "nmt.held_out",
     "nmt.model_file", "nmt.corpora", "nmt.training.flops", "nmt.training.estimate", "nmt.training.resolution",
-    "nmt.config_keys", "nmt.averaging",
+    "nmt.config_keys", "nmt.averaging", "nmt.training.best_models",
 }  # fmt: skip
 
 # The other backends' frameworks, each with the module that needs more than `keras.ops` gives; the reason stands there.

@@ -70,6 +70,7 @@ def test_paths_are_those_documented(tmp_path):
         "tokenizer": "tokenizer",
         "checkpoints": "checkpoints",
         "best": "best",
+        "best_models": "best-models",
         "tensorboard": "tensorboard",
         "test_report": "report.json",
     }

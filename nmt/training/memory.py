@@ -9,10 +9,13 @@ Shape letters: B batch, S source length, T target length.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
+from nmt.backend import has_gpu
 from nmt.config import ModelConfig
 from nmt.data.dataset import Batch
+from nmt.errors import TrainingError
 from nmt.training.update import halves
 
 FLOAT_BYTES = 4
@@ -61,6 +64,24 @@ class UpdateMemory:
         if len(batch.labels) == 1 or self.estimate(batch) <= budget:
             return [batch]
         return [part for half in halves(batch) for part in self.parts(half, budget)]
+
+
+def memory_budget(num_parameters: int, *, with_averages: bool) -> int:
+    """Returns how many bytes an update may take, before a model is built.
+
+    Raises:
+        TrainingError: The model alone takes more than there is.
+    """
+    if has_gpu():
+        return sys.maxsize  # the backend tells when its memory is used up
+    needed = training_bytes(num_parameters, with_averages=with_averages)
+    available = available_bytes()
+    if needed > available:
+        raise TrainingError(
+            f"the model has {num_parameters:,} parameters, and to train it takes {needed / 1e9:.1f} GB. Received: "
+            f"{available / 1e9:.1f} GB of free memory. Choose a smaller model or vocabulary, or free memory."
+        )
+    return int((available - needed) * USABLE_SHARE)
 
 
 def training_bytes(num_parameters: int, *, with_averages: bool) -> int:

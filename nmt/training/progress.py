@@ -7,7 +7,7 @@ values.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -50,6 +50,12 @@ class Progress:
     """Its dev metric, turned so that higher is better."""
     best_loss: float | None = None
     """Its dev loss, in nats."""
+    best_average: list[int] = field(default_factory=list)
+    """Where the best model is an average: the epochs whose models it is the mean of."""
+    kept_models: list[list[float]] = field(default_factory=list)
+    """Of the models that may be averaged, best first: epoch, dev metric and dev loss, as of the best one."""
+    averaged_epochs: list[int] = field(default_factory=list)
+    """Epochs whose models were averaged last, whatever came of it."""
     num_bad_validations: int = 0
     """Validations since the best."""
     num_bad_since_cut: int = 0
@@ -69,6 +75,22 @@ class Progress:
     def tokens_per_second(self) -> float:
         """Real target tokens a second of training time in this epoch."""
         return self.num_tokens / self.epoch_seconds if self.epoch_seconds else 0.0
+
+    def beats_best(self, value: float, loss: float) -> bool:
+        """Returns whether a model is better than the best: of equal metrics the lower loss decides."""
+        best = self.best_value, self.best_loss
+        return best[0] is None or best[1] is None or (value, -loss) > (best[0], -best[1])
+
+    def keep_model(self, value: float, loss: float, num_models: int) -> bool:
+        """Enters the model of this epoch among the best `num_models`; returns whether it is one of them."""
+        entry = [self.epoch, value, loss]
+        ranked = sorted([*self.kept_models, entry], key=lambda one: (-one[1], one[2], one[0]))
+        self.kept_models = ranked[:num_models]
+        return entry in self.kept_models
+
+    def kept_epochs(self) -> list[int]:
+        """Returns the epochs of the kept models, best first."""
+        return [int(epoch) for epoch, _, _ in self.kept_models]
 
     def begin_epoch(self) -> None:
         """Forgets what was counted of the epoch before."""

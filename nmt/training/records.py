@@ -50,17 +50,31 @@ def epoch_record(progress: Progress, validation: Validation, learning_rate: floa
 
 def log_epoch(record: Mapping[str, Any], validation: Validation, *, is_best: bool) -> None:
     """Logs an epoch on one line."""
-    scores = "".join(f"  {score.name} {score.score:.2f}" for score in validation.scores.values())
     logger.info(
-        "epoch %d  loss %.3f  dev perplexity %s%s  %s tokens/s  %s%s",
+        "epoch %d  loss %.3f  %s  %s tokens/s  %s%s",
         record["epoch"],
         record["loss"],
-        f"{validation.perplexity:.2f}" if validation.perplexity < 1e6 else f"{validation.perplexity:.1e}",
-        scores,
+        _dev(validation),
         f"{record['tokens_per_second']:,.0f}",
         duration(record["seconds"]),
         "  (best)" if is_best else "",
     )
+
+
+def log_average(epochs: Sequence[int], validation: Validation, *, is_best: bool) -> None:
+    """Logs what a validation found of the mean of the models of these epochs."""
+    logger.info(
+        "mean of the models of epochs %s  %s%s",
+        ", ".join(map(str, sorted(epochs))),
+        _dev(validation),
+        "  (best)" if is_best else "  (not better than the best of them)",
+    )
+
+
+def _dev(validation: Validation) -> str:
+    perplexity = f"{validation.perplexity:.2f}" if validation.perplexity < 1e6 else f"{validation.perplexity:.1e}"
+    scores = "".join(f"  {score.name} {score.score:.2f}" for score in validation.scores.values())
+    return f"dev perplexity {perplexity}{scores}"
 
 
 def log_samples(pairs: Sequence[SentencePair], translations: Sequence[str], num_samples: int) -> None:

@@ -11,28 +11,30 @@ import sys
 import time
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
-from nmt.backend import has_gpu, library_name
+from nmt.backend import library_name
 from nmt.checkpoints import Checkpoint
 from nmt.config import Config
 from nmt.data.dataset import Batch, ParallelDataset
 from nmt.decoding.translator import Translator
 from nmt.errors import FileError, ModelFileError, TrainingError
-from nmt.loading import build_model, model_shapes, numpy_model, save
-from nmt.model_card import CardScore, model_card
+from nmt.loading import build_model, model_shapes, numpy_model
 from nmt.run_dir import RunDirectory
 from nmt.text.corpus import SentencePair
 from nmt.text.tokenizer import Tokenizer
 from nmt.training.backend import seed_dropout
+from nmt.training.best_models import BestModels
 from nmt.training.display import Display
 from nmt.training.limits import Limits
-from nmt.training.memory import USABLE_SHARE, UpdateMemory, available_bytes, training_bytes
+from nmt.training.memory import UpdateMemory, memory_budget
 from nmt.training.objective import Objective
 from nmt.training.precision import choose_precision
 from nmt.training.preparation import configured_optimizer
 from nmt.training.progress import Progress
-from nmt.training.records import Curves, epoch_record, log_epoch, log_samples
+from nmt.training.records import Curves, epoch_record, log_average, log_epoch, log_samples
 from nmt.training.saving import Saver
 from nmt.training.state import TrainingState
 from nmt.training.stopping import Stopped, StopRequest
@@ -78,7 +80,8 @@ class Run:
         self.dev_pairs = dev_pairs
         training = config.training
         sizes = tokenizers[0].vocabulary_size, tokenizers[1].vocabulary_size
-        self._memory_budget = _memory_budget(config, sizes)
+        num_parameters = sum(math.prod(shape) for shape in model_shapes(config.model, *sizes).values())
+        self._memory_budget = memory_budget(num_parameters, with_averages=training.ema_decay is not None)
         self.model = build_model(config.model, *sizes, dtype=choose_precision(training.precision))
         self._memory = UpdateMemory(config.model, self.model.count_params())
         self.optimizer = configured_optimizer(training)
@@ -94,7 +97,14 @@ class Run:
         )
         self.stop = StopRequest()
         self._curves = Curves(run_dir.tensorboard)
-        self.saver = Saver(run_dir.metrics, self.state)
+        self._models = BestModels(
+            run_dir,
+            config,
+            num_pairs=len(dataset.corpus),
+            num_parameters=num_parameters,
+            example=dev_pairs[0].source,
+        )
+        self.saver = Saver(run_dir.metrics, self.state, lambda: self._models.remove_others(self.progress.kept_epochs()))
         self._saved_at = 0.0
 
     @property
@@ -143,6 +153,35 @@ class Run:
                     self._leave_if_asked()
         finally:
             self.display.close()
+
+    def owes_average(self) -> bool:
+        """Returns whether there are best models that are to be averaged, and have not been."""
+        epochs = self.progress.kept_epochs()[: self.config.training.average_best]
+        return len(epochs) > 1 and epochs != self.progress.averaged_epochs
+
+    def average(self) -> None:
+        """Makes the mean of the best models the best one if dev finds it better.
+
+        Raises:
+            Stopped: A signal asked for it; resumed, the run does it again.
+            FileError: What came of it can't be saved.
+        """
+        training, progress = self.config.training, self.progress
+        progress.averaged_epochs = progress.kept_epochs()[: training.average_best]
+        weights, epochs = self._models.mean_weights(progress.averaged_epochs)
+        if len(epochs) > 1:
+            with self.stop, self.stop.interruptible():
+                translator = self._translator(weights)
+                validation = self._validate(translator, progress.epoch, with_translations=True)
+            value, loss = validation.value(training.metric), validation.loss
+            is_best = progress.beats_best(value, loss)
+            log_average(epochs, validation, is_best=is_best)
+            if is_best:
+                progress.best_value, progress.best_loss, progress.best_average = value, loss, sorted(epochs)
+                self.saver.set_best(partial(self._models.save_best, translator, validation, epochs))
+        else:
+            logger.warning("fewer than two of the best models are left: there is no average")
+        self._save(is_last=True)
 
     def _leave_if_asked(self) -> None:
         if self.stop.signal is None:
@@ -251,7 +290,7 @@ class Run:
         progress.num_rollbacks = before.num_rollbacks + 1
         # A better model than any before the checkpoint stays the best: it has been validated.
         progress.best_epoch, progress.best_value = before.best_epoch, before.best_value
-        progress.best_loss = before.best_loss
+        progress.best_loss, progress.best_average = before.best_loss, before.best_average
         scale = self.optimizer.rate_scale
         scale.assign(float(scale) * ROLLBACK_FACTOR)
         logger.warning(
@@ -310,10 +349,10 @@ class Run:
             logger.info("no better %s in %d validations: stopping", training.metric, progress.num_bad_validations)
         return is_last
 
-    def _translator(self) -> Translator:
-        """Returns the model of the moment, ready to translate."""
+    def _translator(self, weights: dict[str, NDArray[np.float32]] | None = None) -> Translator:
+        """Returns the model of the moment, or one of these weights, ready to translate."""
         config = self.config
-        model = numpy_model(config.model, inference_weights(self.model, self.optimizer))
+        model = numpy_model(config.model, weights or inference_weights(self.model, self.optimizer))
         languages = config.source_language, config.target_language
         return Translator(model, *self.tokenizers, *languages, config.decoding)
 
@@ -328,13 +367,16 @@ class Run:
     def _judge(self, validation: Validation, translator: Translator) -> None:
         """Keeps the model if it is the best so far; cuts the learning rate if the schedule says so."""
         training, progress = self.config.training, self.progress
+        value, loss, epoch = validation.value(training.metric), validation.loss, progress.epoch
+        if training.average_best > 1 and progress.keep_model(value, loss, training.average_best):
+            save = partial(self._models.keep, translator, validation, epoch)
+            self.saver.set_kept(epoch, save, progress.kept_epochs())
         # Of equal scores, such as the zeros of the first epochs, the lower loss decides.
-        value, loss = validation.value(training.metric), validation.loss
-        best = progress.best_value, progress.best_loss
-        if best[0] is None or best[1] is None or (value, -loss) > (best[0], -best[1]):
-            progress.best_value, progress.best_loss, progress.best_epoch = value, loss, progress.epoch
+        if progress.beats_best(value, loss):
+            progress.best_value, progress.best_loss, progress.best_epoch = value, loss, epoch
+            progress.best_average = []
             progress.num_bad_validations = progress.num_bad_since_cut = 0
-            self.saver.set_best(partial(self._save_best, translator, validation, progress.epoch))
+            self.saver.set_best(partial(self._models.save_best, translator, validation, [epoch]))
             return
         progress.num_bad_validations += 1
         progress.num_bad_since_cut += 1
@@ -351,39 +393,3 @@ class Run:
         self._saved_at = time.monotonic()
         if is_last or not self.progress.num_skipped_in_row:
             self.saver.save(is_last=is_last)
-
-    def _save_best(self, translator: Translator, validation: Validation, epoch: int) -> None:
-        source, target = self.config.source_language, self.config.target_language
-        card = model_card(
-            name=self.run_dir.path.name,
-            source_language=source,
-            target_language=target,
-            training_data=[f"{len(self.dataset.corpus):,} {source}-{target} pairs"],
-            sizes=[
-                ("parameters", f"{self.model.count_params():,}"),
-                ("target vocabulary", f"{self.tokenizers[1].vocabulary_size:,} pieces"),
-                ("epochs", str(epoch)),
-            ],
-            scores=[CardScore("dev", one.name, one.score, one.signature) for one in validation.scores.values()],
-            example=self.dev_pairs[0].source,
-        )
-        save(translator, self.run_dir.best, model=self.config.model, card=card)
-
-
-def _memory_budget(config: Config, sizes: tuple[int, int]) -> int:
-    """Returns how many bytes an update may take, before a model is built.
-
-    Raises:
-        TrainingError: The model alone takes more than there is.
-    """
-    if has_gpu():
-        return sys.maxsize  # the backend tells when its memory is used up
-    num_parameters = sum(math.prod(shape) for shape in model_shapes(config.model, *sizes).values())
-    needed = training_bytes(num_parameters, with_averages=config.training.ema_decay is not None)
-    available = available_bytes()
-    if needed > available:
-        raise TrainingError(
-            f"the model has {num_parameters:,} parameters, and to train it takes {needed / 1e9:.1f} GB. Received: "
-            f"{available / 1e9:.1f} GB of free memory. Choose a smaller model or vocabulary, or free memory."
-        )
-    return int((available - needed) * USABLE_SHARE)

@@ -1,4 +1,4 @@
-"""What is new of a run, on its way to the disk: records, the best model, then the checkpoint that counts on them.
+"""What is new of a run, on its way to the disk: records, the best models, then the checkpoint that counts on them.
 
 What a disk refuses waits for the next save. This module decides the order; how each is written, others do.
 """
@@ -6,7 +6,7 @@ What a disk refuses waits for the next save. This module decides the order; how 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from nmt.errors import FileError, ModelFileError, RunDirectoryError
@@ -22,14 +22,17 @@ class Saver:
     Args:
         records: The records of epochs.
         state: What the checkpoint holds.
+        remove_old: Called after each checkpoint: no newer one needs what it removes.
 
     Attributes:
         is_current: Whether the last save was made.
     """
 
-    def __init__(self, records: JSONLines, state: TrainingState) -> None:
+    def __init__(self, records: JSONLines, state: TrainingState, remove_old: Callable[[], None]) -> None:
         self._records = records
         self._state = state
+        self._remove_old = remove_old
+        self._kept: dict[int, Callable[[], None]] = {}
         self._new: list[dict[str, Any]] = []
         self._last_epoch: int | None = None
         self._save_best: Callable[[], None] | None = None
@@ -43,9 +46,15 @@ class Saver:
         """Takes what writes the best model of the moment."""
         self._save_best = save
 
+    def set_kept(self, epoch: int, save: Callable[[], None], epochs: Collection[int]) -> None:
+        """Takes what writes the model of an epoch that is among the best; those of other than `epochs` are not."""
+        kept = {**self._kept, epoch: save}
+        self._kept = {each: write for each, write in kept.items() if each in epochs}
+
     def forget_after(self, epoch: int) -> None:
-        """Takes back the records of later epochs, as when a run goes back to a checkpoint."""
+        """Takes back the records and models of later epochs, as when a run goes back to a checkpoint."""
         self._new = [record for record in self._new if record["epoch"] <= epoch]
+        self._kept = {each: write for each, write in self._kept.items() if each <= epoch}
         self._last_epoch = epoch
 
     def save(self, *, is_last: bool = False) -> None:
@@ -78,4 +87,8 @@ class Saver:
         if self._save_best is not None:
             self._save_best()
             self._save_best = None
+        for epoch in list(self._kept):
+            self._kept[epoch]()
+            del self._kept[epoch]
         self._state.save()
+        self._remove_old()

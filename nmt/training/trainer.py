@@ -80,18 +80,22 @@ def train(
         _go_on(run, digests, allow_changed)
         versions = {**library_versions(), "backend": library_name()}
         run_dir.update_settings(config_yaml=dump(config), versions=versions)
-    is_finished = run.is_over()
-    if is_finished:
+    is_over = run.is_over()
+    is_finished = is_over and not run.owes_average()
+    if is_over:
         logger.info("training was finished already, after epoch %d", run.progress.epoch)
-    else:
-        if run_dir.test_report.exists():
-            files.remove_folder(run_dir.test_report.parent)  # of a model that may not stay the best
+    if not is_finished and run_dir.test_report.exists():
+        files.remove_folder(run_dir.test_report.parent)  # of a model that may not stay the best
+    if not is_over:
         run.fit()
+    if run.owes_average():
+        run.average()
     if run.progress.best_epoch == 0:
         return
+    average = ", ".join(map(str, run.progress.best_average))
     logger.info(
-        "best model: epoch %d, dev %s %.2f, in %s",
-        run.progress.best_epoch,
+        "best model: %s, dev %s %.2f, in %s",
+        f"the mean of epochs {average}" if average else f"epoch {run.progress.best_epoch}",
         config.training.metric,
         abs(run.progress.best_value or 0.0),
         run_dir.best,

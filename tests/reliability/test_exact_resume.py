@@ -32,6 +32,7 @@ EVERYTHING = {
     "training.early_stopping_patience": 10,
     "training.max_epochs": 3,
     "training.metric": "loss",
+    "training.average_best": 2,
 }
 NUM_EPOCHS, UPDATES_PER_EPOCH = 3, 4
 

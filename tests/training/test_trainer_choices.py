@@ -25,9 +25,9 @@ from nmt.training.validation import Validation
 from tests.training import tiny_run
 from tests.training.tiny_run import run, tiny_tree, with_changes
 
-BLEU = (10.0, 9.0, 8.0)
-CHRF = (10.0, 11.0, 9.0)
-LOSS = (4.0, 3.0, 2.0)
+BLEU = (10.0, 9.0, 8.0, 11.0)
+CHRF = (10.0, 11.0, 9.0, 12.0)
+LOSS = (4.0, 3.0, 2.0, 1.0)
 
 ADAMW = {"training.optimizer": "adamw"}
 PLATEAU = {"training.schedule.type": "plateau", "training.schedule.patience": 1}
@@ -101,6 +101,7 @@ CHOICES = [
     ("training.metric", "chrf", WEIGHTS, {}),
     ("training.metric", "loss", WEIGHTS, {}),
     ("training.early_stopping_patience", 1, CHECKPOINTS, {}),
+    ("training.average_best", 2, WEIGHTS, {}),
     ("training.num_sample_sentences", 2, LOG, {}),
     ("training.save_every_minutes", 0.0, CHECKPOINTS, {}),
     ("training.keep_checkpoints", 1, CHECKPOINTS, {}),

@@ -17,7 +17,7 @@ import pytest
 from nmt.errors import TokenizerError
 from nmt.evaluation.metrics import MetricScore
 from nmt.text.tokenizer import Tokenizer
-from nmt.training import limits, preparation, records, state
+from nmt.training import best_models, limits, preparation, records, state
 from nmt.training import run as run_module
 from nmt.training.update import Outcome, Updater
 from nmt.training.validation import Validation
@@ -53,6 +53,7 @@ class Script:
         self.num_calls = 0
         self.seconds = 0.0
         self.seconds_per_validation = 0.0
+        self.of_mean = {}  # BLEU of a mean of models, by the mean of the numbers of their updates
         self.validated = []  # with translations or without, an entry a validation
         self.batches_of_epochs = []
 
@@ -73,13 +74,16 @@ class Script:
     def validate(self, translator, pairs, *, with_translations):
         self.validated.append(with_translations)
         self.seconds += self.seconds_per_validation
-        number = round(float(translator.model.weights["readout/output_bias"][0])) // NUM_BATCHES - 1
+        update = round(float(translator.model.weights["readout/output_bias"][0]))
+        number = update // NUM_BATCHES - 1
         if not with_translations:
             return Validation(self.loss[number], {}, [])
         scores = {
             name: MetricScore(name, name, values[number], "signature")
             for name, values in (("bleu", self.bleu), ("chrf", self.chrf))
         }
+        if update in self.of_mean:
+            scores["bleu"] = MetricScore("bleu", "bleu", self.of_mean[update], "signature")
         return Validation(self.loss[number], scores, [f"<{pair.source}>" for pair in pairs])
 
 
@@ -316,11 +320,11 @@ class TestResume:
             run(with_changes(tree, {**changes, "training.max_epochs": epoch}), folder)
             tiny_run.assert_same_run(run(with_changes(tree, changes), folder, resume=True), straight)
 
-    @pytest.mark.parametrize("function", ["validate", "save"])
-    def test_a_stop_inside_an_epochs_end(self, function, script, tree, tmp_path, monkeypatch):
+    @pytest.mark.parametrize(("module", "function"), [(run_module, "validate"), (best_models, "save")])
+    def test_a_stop_inside_an_epochs_end(self, module, function, script, tree, tmp_path, monkeypatch):
         """Whichever step is interrupted, the epoch is done once more and stands in the metrics once."""
         settings = with_changes(tree, {"training.max_epochs": 4})
-        original, num_calls = getattr(run_module, function), 0
+        original, num_calls = getattr(module, function), 0
 
         def interrupted(*args, **kwargs):
             nonlocal num_calls
@@ -329,10 +333,10 @@ class TestResume:
                 raise KeyboardInterrupt
             return original(*args, **kwargs)
 
-        monkeypatch.setattr(run_module, function, interrupted)
+        monkeypatch.setattr(module, function, interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(settings, tmp_path / "run")
-        monkeypatch.setattr(run_module, function, original)
+        monkeypatch.setattr(module, function, original)
         resumed = run(settings, tmp_path / "run", resume=True)
         tiny_run.assert_same_run(resumed, run(settings, tmp_path / "straight"))
         assert epochs_of(resumed) == [1, 2, 3, 4]

@@ -19,7 +19,7 @@ import pytest
 from nmt import files, json_lines
 from nmt.errors import FileError, RunDirectoryError, TrainingError
 from nmt.run_dir import RunDirectory
-from nmt.training import records
+from nmt.training import memory, records
 from nmt.training import run as run_module
 from nmt.training.stopping import Stopped
 from tests.training import tiny_run
@@ -425,7 +425,7 @@ class TestAccumulation:
 class TestMemory:
     def test_a_batch_that_does_not_fit_is_worked_on_in_parts(self, script, tree, tmp_path, monkeypatch, caplog):  # noqa: F811
         """Told once, and with the same pairs in each update; a run that goes on keeps the budget."""
-        monkeypatch.setattr(run_module, "available_bytes", lambda: 150_000)
+        monkeypatch.setattr(memory, "available_bytes", lambda: 150_000)
         script.on_update = send(signal.SIGTERM, 2)
         with pytest.raises(Stopped):
             run(with_changes(tree, FOUR_EPOCHS), tmp_path / "run")
@@ -433,7 +433,7 @@ class TestMemory:
         assert script.batches_of_epochs[0] > 1
         budget = tiny_run.memory_budget(RunDirectory(tmp_path / "run"))
         assert 0 < budget < 150_000
-        monkeypatch.setattr(run_module, "available_bytes", lambda: 10**12)
+        monkeypatch.setattr(memory, "available_bytes", lambda: 10**12)
         caplog.clear()
         script.on_update = lambda number: None
         resumed = run(with_changes(tree, FOUR_EPOCHS), tmp_path / "run", resume=True)
@@ -442,16 +442,16 @@ class TestMemory:
         assert "in parts" not in caplog.text
 
     def test_a_machine_with_less_memory_has_its_own_budget(self, script, tree, tmp_path, monkeypatch, caplog):  # noqa: F811
-        monkeypatch.setattr(run_module, "available_bytes", lambda: 150_000)
+        monkeypatch.setattr(memory, "available_bytes", lambda: 150_000)
         run(with_changes(tree, {"training.max_epochs": 1}), tmp_path / "run")
-        monkeypatch.setattr(run_module, "available_bytes", lambda: 100_000)
+        monkeypatch.setattr(memory, "available_bytes", lambda: 100_000)
         caplog.clear()
         resumed = run(with_changes(tree, {"training.max_epochs": 2}), tmp_path / "run", resume=True)
         assert tiny_run.memory_budget(resumed) < 30_000
         assert caplog.text.count("in parts") == 1
 
     def test_a_model_that_does_not_fit_is_refused_before_it_is_built(self, script, tree, tmp_path, monkeypatch):  # noqa: F811
-        monkeypatch.setattr(run_module, "available_bytes", lambda: 50_000)
+        monkeypatch.setattr(memory, "available_bytes", lambda: 50_000)
         monkeypatch.setattr(run_module, "build_model", None)
         with pytest.raises(TrainingError, match=r"4,590 parameters.*0\.0 GB of free memory.*smaller model"):
             run(tree, tmp_path / "run")
