@@ -33,7 +33,7 @@ Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model, or a run 
 Models = Annotated[
     list[Path],
     typer.Argument(
-        metavar="MODEL...",
+        metavar="MODEL",
         help="A model, or a run directory: then its best model. Several decode together, as an ensemble.",
     ),
 ]
@@ -186,7 +186,7 @@ JSON = Annotated[
 # average
 Averaged = Annotated[
     list[Path],
-    typer.Argument(metavar="MODEL...", help="Two models or more, of one architecture, or run directories."),
+    typer.Argument(metavar="MODEL", help="Two models or more, of one architecture, or run directories."),
 ]
 NewModel = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the new model.")]
 

@@ -50,7 +50,7 @@ def copying(trained: Translator) -> Translator:
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], copying: Translator) -> Command:
     """Runs a command in this process with the model that copies; returns what it wrote and its messages."""
-    monkeypatch.setattr(cli, "_load", lambda *_: copying)
+    monkeypatch.setattr(cli, "_load", lambda *_, **__: copying)
 
     def run(*words: object, stdin: bytes = b"", status: int = 0) -> tuple[bytes, str]:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
