@@ -48,8 +48,7 @@ def plan_batches(
     every other one turned round so that lengths run on at the joints, are cut into batches, and the batches shuffled.
 
     Dealing out gives every pool the same sequence of longer lengths in every epoch, and nothing else decides the cuts:
-    the **number of batches is the same in every epoch**. Keras's `fit` needs that: it counts the batches once, and
-    would leave out in silence what a later epoch had more.
+    the **number of batches is the same in every epoch**: the cursor of a run and the time that is left are told by it.
 
     Args:
         source_lengths: (N,) lengths of the source rows, each at least 1.

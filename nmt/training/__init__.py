@@ -1,1 +1,1 @@
-"""From a configuration to a trained model: loss, optimizer, schedules, callbacks, checkpoints and the trainer."""
+"""From a configuration to a trained model: loss, optimizer, schedules, updates, the course of a run, its state."""

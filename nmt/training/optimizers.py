@@ -47,8 +47,7 @@ class _Averaging(keras.optimizers.Optimizer):
                 average.assign(average + (1.0 - decay) * (weight - average))
 
     def _get_current_learning_rate(self) -> Tensor:
-        # Keras offers no public place to scale a schedule; a rate set from a callback would be lost on JAX, which keeps
-        # the state of the optimizer to itself during an epoch.
+        # Keras offers no public place to scale a schedule.
         return super()._get_current_learning_rate() * self.rate_scale
 
 

@@ -83,7 +83,7 @@ class Run:
         num_parameters = sum(math.prod(shape) for shape in model_shapes(config.model, *sizes).values())
         self._memory_budget = memory_budget(num_parameters, with_averages=training.ema_decay is not None)
         self.model = build_model(config.model, *sizes, dtype=choose_precision(training.precision))
-        self._memory = UpdateMemory(config.model, self.model.count_params())
+        self._memory = UpdateMemory(config.model, num_parameters)
         self.optimizer = configured_optimizer(training)
         self.updater = Updater(Objective(self.model, training.label_smoothing), self.optimizer, training.clip_norm)
         self.state = TrainingState(run_dir.checkpoints, self.updater.variables, training.keep_checkpoints, made_from)
@@ -114,9 +114,7 @@ class Run:
 
     def describe(self) -> None:
         """Logs what is trained."""
-        sizes = [f"{size:,}" for size in dict.fromkeys(tokenizer.vocabulary_size for tokenizer in self.tokenizers)]
-        if self.tokenizers[0] is not self.tokenizers[1]:
-            sizes = [f"{tokenizer.vocabulary_size:,}" for tokenizer in self.tokenizers]
+        sizes = [f"{tokenizer.vocabulary_size:,}" for tokenizer in dict.fromkeys(self.tokenizers)]  # a joint one once
         logger.info(
             "model: %s parameters, vocabulary %s pieces; %s batches an epoch; %s backend",
             f"{self.model.count_params():,}",

@@ -114,7 +114,9 @@ def _go_on(run: Run, digests: dict[str, str], allow_changed: Sequence[str]) -> N
     run.restore(checkpoint)
     _miss_records(run)
     # What was left out after the checkpoint is about to be tried again.
-    run.run_dir.skipped.replace(run.run_dir.skipped.read()[: run.progress.num_skipped])
+    skipped = run.run_dir.skipped.read()
+    if len(skipped) > run.progress.num_skipped:
+        run.run_dir.skipped.replace(skipped[: run.progress.num_skipped])
     if is_changed and run.progress.batch:
         logger.warning("epoch %d begins anew, as its batches are others", run.progress.epoch + 1)
         run.progress.begin_epoch()

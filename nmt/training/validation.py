@@ -1,7 +1,7 @@
 """What a validation measures: likelihood and translation quality of the dev corpora.
 
 The model that is measured is the one that would be saved: a float32 copy, of the averaged weights where such are kept;
-the training weights are never swapped. This module knows nothing of files or callbacks.
+the training weights are never swapped. This module knows nothing of files or of the course of a run.
 """
 
 from __future__ import annotations

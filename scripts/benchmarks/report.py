@@ -210,7 +210,7 @@ def _beam_row(point: dict[str, Any]) -> tuple[str, ...]:
 
 def _corpus_table(points: list[dict[str, Any]]) -> _Titled:
     memory = ("B/pair", "block, GB", "built, GB", "peak, GB", "later, +GB")
-    columns = ("pairs", "blocks", *memory, "build, s", "plan, µs", "batch, µs", "fit, µs")
+    columns = ("pairs", "blocks", *memory, "build, s", "plan, µs", "batch, µs", "training, µs")
     rows = [
         (
             f"{point['corpus']:,}",
@@ -231,7 +231,7 @@ def _corpus_table(points: list[dict[str, Any]]) -> _Titled:
         "The path of the data with the corpus: bytes that the ids need; memory of a block of them, of the process at "
         "its peak while the blocks are made and at its peak in all, and what an epoch's blocks and 100 updates added; "
         "time of making the blocks; time a target token of reading and planning those of an epoch, of making a batch, "
-        "and of all of `fit` around a tiny model"
+        "and of the whole loop around a tiny model"
     )
     return _table(title, columns, rows)
 
