@@ -156,7 +156,7 @@ def _jax_gradient(run: Callable[..., Any], gradients: Callable[..., Any]) -> Cal
 def _torch_gradient(run: Callable[..., Any], gradients: Callable[..., Any]) -> Callable[..., Any]:
     import torch
 
-    class Function(torch.autograd.Function):  # type: ignore[misc]  # its base is not looked at
+    class Function(torch.autograd.Function):  # type: ignore[misc]  # mypy does not follow PyTorch, so the base is Any
         @staticmethod
         def forward(context: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
             outputs, kept = run(*tensors)
@@ -172,7 +172,7 @@ def _torch_gradient(run: Callable[..., Any], gradients: Callable[..., Any]) -> C
             tensors, kept = saved[: context.num_inputs], list(saved[context.num_inputs :])
             return tuple(gradients(tensors, tree.pack_sequence_as(context.structure, kept), upstream))
 
-    return Function.apply  # type: ignore[no-any-return]  # of the base
+    return Function.apply  # type: ignore[no-any-return]  # PyTorch leaves it untyped
 
 
 def compiled(function: Callable[..., Structure], variables: list[keras.Variable]) -> Callable[..., Structure]:
@@ -186,7 +186,7 @@ def compiled(function: Callable[..., Structure], variables: list[keras.Variable]
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, reduce_retracing=True)  # type: ignore[no-any-return]  # untyped
+        return tf.function(function, reduce_retracing=True)  # type: ignore[no-any-return]  # TensorFlow is untyped
     if backend == "jax":
         import jax
 
@@ -199,7 +199,7 @@ def compiled(function: Callable[..., Structure], variables: list[keras.Variable]
 
     import torch
 
-    return torch.inference_mode()(function)  # type: ignore[no-any-return]  # untyped
+    return torch.inference_mode()(function)  # type: ignore[no-any-return]  # PyTorch leaves it untyped
 
 
 def has_gpu() -> bool:

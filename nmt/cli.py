@@ -385,7 +385,7 @@ def _load(*paths: Path, device: Literal["cpu", "gpu"] = "cpu") -> Translator:
 
 def _search_options(**options: Any) -> dict[str, Any]:
     """Returns the options that were given, once it is sure that they are within their bounds."""
-    from nmt.config import DecodingConfig
+    from nmt.config_decoding import DecodingConfig
 
     given = _given(options)
     DecodingConfig().with_changes(given)

@@ -6,7 +6,6 @@ see these classes. This module knows pydantic, nothing of Keras, text or files o
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,14 +16,11 @@ from pydantic import Field
 
 from nmt import strict_yaml
 from nmt.config_corpora import Corpora, Section
+from nmt.config_decoding import DecodingConfig
 from nmt.config_problems import describe, shown
-from nmt.errors import ConfigError, InputError
+from nmt.errors import ConfigError
 
 MAX_CONFIG_BYTES = 1_000_000
-EXTRA_TARGET_PIECES = 10
-"""Pieces an output may have beyond its ratio of the source, so that one word can become several."""
-MAX_POSITIONS = 2**24
-"""Most pieces that the hypotheses of a sentence, or of a batch of several, may have together: bounds the memory."""
 _LANGUAGE_CODE = re.compile(r"[A-Za-z]{1,8}([-_][A-Za-z0-9]{1,8}){0,4}")
 
 
@@ -153,10 +149,26 @@ class ModelConfig(Section):
     target_word_dropout: float = Field(
         0.0, ge=0, lt=1, description="The same of the target pieces that the decoder reads, not of those to predict."
     )
+    lexical_model: bool = Field(
+        False, description="Let the source embeddings that are attended to vote for pieces straight."
+    )
+    layer_norm: bool = Field(False, description="Normalise what the GRUs' kernels give: stabler, and slower a step.")
+    decoder_transitions: int = Field(0, ge=0, le=8, description="Further GRUs a step of `conditional`, without input.")
+
+    @pydantic.model_validator(mode="after")
+    def _check_transitions(self) -> ModelConfig:
+        if self.decoder_transitions and self.decoder != "conditional":
+            received = f"Received: decoder: {self.decoder}, {self.decoder_transitions}"
+            raise ValueError(f"decoder_transitions must be 0, or the decoder `conditional`. {received}")
+        return self
 
     def architecture(self) -> dict[str, Any]:
         """Returns what decides the weights, without dropout, which training alone knows."""
         return {name: value for name, value in self.model_dump().items() if "dropout" not in name}
+
+    def has_dropout(self) -> bool:
+        """Returns whether training draws anything at random in the model."""
+        return any((self.dropout_rate, self.recurrent_dropout_rate, self.source_word_dropout, self.target_word_dropout))
 
 
 class ScheduleConfig(Section):
@@ -185,6 +197,9 @@ class TrainingConfig(Section):
     clip_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this global norm.")
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig, description="Learning rate over the updates.")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Probability mass spread over the whole vocabulary.")
+    r_drop: float = Field(
+        0.0, ge=0, le=100, description="R-Drop: weight of what two dropouts disagree in; twice the work. 0: off."
+    )
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="Decay an update of the averaged weights that are validated and saved; null: off."
     )
@@ -211,54 +226,9 @@ class TrainingConfig(Section):
     )
     keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints kept for resuming.")
 
-
-class DecodingConfig(Section):
-    """Beam search; the defaults of every later translation with the model."""
-
-    beam_size: int = Field(5, ge=1, le=1000, description="Hypotheses kept a step; 1 is greedy search.")
-    length_penalty: float = Field(1.0, ge=0, le=10, description="GNMT length penalty alpha; 0: none.")
-    coverage_penalty: float = Field(0.0, ge=0, le=10, description="GNMT coverage penalty beta; 0: none.")
-    min_length_ratio: float = Field(0.0, ge=0, le=1, description="Shortest output, as a ratio of the source's pieces.")
-    max_length_ratio: float = Field(
-        2.0, gt=0, le=100, description="Longest output, as a ratio of the source's pieces (plus ten)."
-    )
-    no_repeat_ngram_size: int = Field(0, ge=0, le=100, description="No n-gram of this many pieces comes twice; 0: off.")
-    max_source_pieces: int = Field(
-        128, ge=8, le=10_000, description="Longer lines are translated in parts of this many pieces, and joined again."
-    )
-    batch_size: int = Field(128, ge=1, le=100_000, description="Sentences translated at a time.")
-
-    def with_changes(self, changes: dict[str, Any]) -> DecodingConfig:
-        """Returns a copy with some values changed.
-
-        Raises:
-            InputError: A name is unknown or a value out of range; all problems are listed.
-        """
-        try:
-            changed = DecodingConfig.model_validate({**self.model_dump(), **changes})
-        except pydantic.ValidationError as error:
-            raise InputError("; ".join(describe(error, DecodingConfig))) from None
-        if problem := changed.length_problem():
-            raise InputError(problem)
-        return changed
-
-    def longest_output(self, num_source_pieces: int) -> int:
-        """Returns how many pieces an output may have where its source has so many."""
-        return math.ceil(num_source_pieces * self.max_length_ratio) + EXTRA_TARGET_PIECES
-
-    def length_problem(self) -> str | None:
-        """Returns what is wrong with the limits of length together, if anything is."""
-        shortest, longest = self.min_length_ratio, self.max_length_ratio
-        if shortest > longest:
-            return f"min_length_ratio: must be <= max_length_ratio ({longest}). Received: {shortest}"
-        if self.beam_size * self.longest_output(self.max_source_pieces) <= MAX_POSITIONS:
-            return None
-        return (
-            f"beam_size: times the longest output, of max_source_pieces x max_length_ratio + {EXTRA_TARGET_PIECES} "
-            f"pieces, must be <= {MAX_POSITIONS:,}, else a sentence takes too much memory. Received: "
-            f"beam_size={self.beam_size}, max_source_pieces={self.max_source_pieces}, max_length_ratio={longest}. "
-            "Lower one of them"
-        )
+    def num_passes(self) -> int:
+        """Returns how often an update goes through each pair."""
+        return 2 if self.r_drop else 1
 
 
 def _check_language(code: str) -> str:
@@ -297,6 +267,11 @@ class Config(Section):
             )
         if problem := self.tokenizer.sampling.problem(self.tokenizer.model_type):
             problems.append(f"tokenizer.sampling.{problem}")
+        if self.training.r_drop and not self.model.has_dropout():
+            problems.append(
+                "training.r_drop: two passes differ by dropout alone. Received: "
+                f"{self.training.r_drop}, no dropout. Set model.dropout_rate."
+            )
         if problem := self.decoding.length_problem():
             problems.append(f"decoding.{problem}")
         if problems:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.config import DecodingConfig, ModelConfig
+from nmt.config import ModelConfig
+from nmt.config_decoding import DecodingConfig
 from nmt.decoding.ensemble import Ensemble, numpy_candidates
 from nmt.decoding.numpy_model import NumpyModel
 from nmt.decoding.translator import Model, Translator
@@ -45,7 +46,12 @@ def build_model(
 def numpy_model(config: ModelConfig, weights: Mapping[str, NDArray[np.float32]]) -> NumpyModel:
     """Returns a model that decodes with these weights, on the CPU and without Keras."""
     return NumpyModel(
-        weights, encoder_layers=config.encoder_layers, decoder=config.decoder, reset_after=config.reset_after
+        weights,
+        encoder_layers=config.encoder_layers,
+        decoder=config.decoder,
+        reset_after=config.reset_after,
+        layer_norm=config.layer_norm,
+        decoder_transitions=config.decoder_transitions,
     )
 
 

@@ -45,6 +45,9 @@ class Seq2Seq(keras.Model):
         recurrent_dropout_rate: Variational dropout on the recurrent states.
         source_word_dropout: Chance that the whole embedding of a source position is zero, see `word_dropout`.
         target_word_dropout: Likewise of a position that the decoder reads; the labels stay whole.
+        lexical_model: Whether the readout reads the source embeddings that are attended to, see `Readout`.
+        layer_norm: Whether the GRUs' products are normalised, see `GRUCell`.
+        decoder_transitions: GRUs without an input that end a step of "conditional", see `Decoder`.
 
     Raises:
         ValueError: `tied_embeddings="all"` with vocabularies of different size.
@@ -76,6 +79,9 @@ class Seq2Seq(keras.Model):
         recurrent_dropout_rate: float = 0.0,
         source_word_dropout: float = 0.0,
         target_word_dropout: float = 0.0,
+        lexical_model: bool = False,
+        layer_norm: bool = False,
+        decoder_transitions: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -100,6 +106,9 @@ class Seq2Seq(keras.Model):
             "recurrent_dropout_rate": recurrent_dropout_rate,
             "source_word_dropout": source_word_dropout,
             "target_word_dropout": target_word_dropout,
+            "lexical_model": lexical_model,
+            "layer_norm": layer_norm,
+            "decoder_transitions": decoder_transitions,
         }
         policy = self.dtype_policy
 
@@ -123,6 +132,7 @@ class Seq2Seq(keras.Model):
             dropout_rate,
             variational_dropout,
             recurrent_dropout_rate,
+            layer_norm,
             dtype=policy,
             name="encoder",
         )
@@ -133,6 +143,8 @@ class Seq2Seq(keras.Model):
             decoder,
             reset_after,
             recurrent_dropout_rate,
+            layer_norm,
+            decoder_transitions,
             dtype=policy,
             name="decoder",
         )
@@ -142,6 +154,7 @@ class Seq2Seq(keras.Model):
             tied_embeddings != "none",
             dropout_rate,
             variational_dropout,
+            lexical_model,
             dtype=policy,
             name="readout",
         )
@@ -149,15 +162,15 @@ class Seq2Seq(keras.Model):
 
     def _build_parts(self, embedding_size: int, memory_size: int, decoder_size: int) -> None:
         # Every shape is known from the arguments, so the weights exist before the first batch.
-        embedded, memory = (None, None, embedding_size), (None, None, memory_size)
+        embedded, memory, summary = (None, None, embedding_size), (None, None, memory_size), (None, memory_size)
         self.target_embedding.build((None, None))
         self.source_embedding.build((None, None))
         self.encoder.build(embedded)
-        self.bridge.build((None, memory_size))
+        self.bridge.build(summary)
         self.decoder.build(
             embedded,
-            DecoderState((None, decoder_size), (None, memory_size)),
-            EncoderOutput(memory, (None, None, self.decoder.attention_units), (None, None), (None, memory_size)),
+            DecoderState((None, decoder_size), summary),
+            EncoderOutput(memory, (None, None, self.decoder.attention_units), (None, None), summary, embedded),
         )
         self.readout.build((None, None, decoder_size), memory, embedded)
         self.built = True
@@ -186,7 +199,8 @@ class Seq2Seq(keras.Model):
         embedded = self.target_word_dropout(self.target_embedding(target_ids), training=training)
         embedded = self.embedding_dropout(embedded, training=training)
         states, contexts, weights = self.decoder(embedded, self.initial_state(encoded), encoded, training=training)
-        return self.readout(states, contexts, embedded, training=training), weights
+        lexical = self._lexical(weights, encoded)
+        return self.readout(states, contexts, embedded, lexical, training=training), weights
 
     def encode(self, source_ids: Tensor, training: bool = False) -> EncoderOutput:
         """Returns all that decoding needs of the source.
@@ -199,7 +213,10 @@ class Seq2Seq(keras.Model):
         embedded = self.source_word_dropout(self.source_embedding(source_ids), training=training)
         memory = self.encoder(embedded, mask=mask, training=training)
         memory = self.memory_dropout(memory, training=training)
-        return EncoderOutput(memory, self.decoder.attention.keys(memory), mask, mean_over_tokens(memory, mask))
+        keys, summary = self.decoder.attention.keys(memory), mean_over_tokens(memory, mask)
+        if self.readout.lexical:
+            embedded = self.embedding_dropout(embedded, training=training)
+        return EncoderOutput(memory, keys, mask, summary, embedded)
 
     def initial_state(self, encoded: EncoderOutput) -> DecoderState:
         """Returns the decoder's state before the first token: leaves of shape (B, ...)."""
@@ -221,8 +238,23 @@ class Seq2Seq(keras.Model):
         """
         embedded = self.target_embedding(token_ids)
         state, weights = self.decoder.step(embedded, state, encoded)
-        hidden = self.readout(state.hidden, state.context, embedded)
+        lexical = self._lexical(weights, encoded)
+        if lexical is not None:
+            lexical = ops.reshape(lexical, (-1, lexical.shape[-1]))
+        hidden = self.readout(state.hidden, state.context, embedded, lexical)
         return self.readout.logits(hidden, self.target_embedding.embeddings), state, weights
+
+    def _lexical(self, weights: Tensor, encoded: EncoderOutput) -> Tensor | None:
+        """Returns the attended source embeddings (B, Q, E) of Q positions or hypotheses a sentence, if they are read.
+
+        Args:
+            weights: (B, Q, S) or (B * Q, S).
+            encoded: The source.
+        """
+        if not self.readout.lexical:
+            return None
+        batch_size, source_length, _ = ops.shape(encoded.embedded)
+        return ops.matmul(ops.reshape(weights, (batch_size, -1, source_length)), encoded.embedded)
 
     def named_weights(self) -> dict[str, keras.Variable]:
         """Returns every weight under a name that depends on the architecture alone, such as "encoder/.../kernel"."""

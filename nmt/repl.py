@@ -23,7 +23,7 @@ from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.keys import Keys
 
 from nmt.attention_table import MIN_WIDTH, attention_table
-from nmt.config import DecodingConfig
+from nmt.config_decoding import DecodingConfig
 from nmt.console import show, write_result
 from nmt.decoding.hypothesis import Counts, Hypothesis
 from nmt.errors import InputError, NMTError, did_you_mean

@@ -137,6 +137,7 @@ def show_limit(
     settings = _config(config, overrides)
     vocabulary_size = settings.tokenizer.vocabulary_size
     work = flops.training_work(settings.model, vocabulary_size, [(length, length)])
+    work = work * settings.training.num_passes()
     per_token = flops.Work(work.matrix_products // length, work.attention_tanh // length)
     limits = [
         {

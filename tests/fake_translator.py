@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt.config import DecodingConfig
+from nmt.config_decoding import DecodingConfig
 from nmt.decoding.hypothesis import Counts, Hypothesis
 from nmt.errors import InputError
 from nmt.text.lines import single_line

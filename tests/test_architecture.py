@@ -31,7 +31,8 @@ MAY_IMPORT = {
     "nmt.files": "nmt.errors nmt.name_exchange nmt.system_errors",
     "nmt.config_problems": "nmt.errors",
     "nmt.config_corpora": "nmt.config_problems",
-    "nmt.config": "nmt.errors nmt.strict_yaml nmt.config_problems nmt.config_corpora",
+    "nmt.config_decoding": "nmt.errors nmt.config_problems nmt.config_corpora",
+    "nmt.config": "nmt.errors nmt.strict_yaml nmt.config_problems nmt.config_corpora nmt.config_decoding",
     "nmt.config_keys": "nmt.config",
     # text and numbers, without Keras
     "nmt.text.special": "",
@@ -49,7 +50,10 @@ MAY_IMPORT = {
     "nmt.weight_shapes": "",
     "nmt.manifest": "nmt.errors nmt.files nmt.strict_json nmt.weights_file",
     "nmt.checkpoints": "nmt.errors nmt.files nmt.strict_json nmt.manifest nmt.weights_file",
-    "nmt.model_file": "nmt.errors nmt.files nmt.system_errors nmt.config nmt.manifest nmt.run_dir nmt.weights_file",
+    "nmt.model_file": (
+        "nmt.errors nmt.files nmt.system_errors nmt.config nmt.config_decoding nmt.manifest nmt.run_dir "
+        "nmt.weights_file"
+    ),
     # Keras
     "nmt.backend": "",
     "nmt.data": "nmt.errors nmt.system_errors nmt.text",
@@ -63,9 +67,13 @@ MAY_IMPORT = {
     "nmt.decoding.token_ids": "nmt.errors",
     "nmt.decoding.forced": "nmt.decoding.search nmt.decoding.token_ids nmt.text.special",
     "nmt.decoding.workers": "",
-    "nmt.decoding.numpy_model": ("nmt.decoding.search nmt.decoding.token_ids nmt.decoding.workers nmt.text.special"),
+    "nmt.decoding.numpy_cells": "",
+    "nmt.decoding.numpy_model": (
+        "nmt.decoding.numpy_cells nmt.decoding.search nmt.decoding.token_ids nmt.decoding.workers nmt.text.special"
+    ),
     "nmt.decoding.ensemble": (
-        "nmt.errors nmt.decoding.forced nmt.decoding.numpy_model nmt.decoding.search nmt.text.special"
+        "nmt.errors nmt.decoding.forced nmt.decoding.numpy_cells nmt.decoding.numpy_model nmt.decoding.search "
+        "nmt.text.special"
     ),
     "nmt.decoding.keras_model": (
         "nmt.backend nmt.data.batching nmt.layers nmt.model nmt.decoding.ensemble nmt.decoding.search "
@@ -80,9 +88,10 @@ MAY_IMPORT = {
     "nmt.training.saving": "nmt.errors nmt.json_lines nmt.training",
     "nmt.training.records": "nmt.terminal nmt.text.corpus nmt.training",
     # the shell: it alone puts the pieces together
-    "nmt.decoding.translator": "nmt.errors nmt.config nmt.text nmt.decoding",
+    "nmt.decoding.translator": "nmt.errors nmt.config_decoding nmt.text nmt.decoding",
     "nmt.loading": (
-        "nmt.errors nmt.config nmt.weight_shapes nmt.model_file nmt.text nmt.decoding nmt.backend nmt.model"
+        "nmt.errors nmt.config nmt.config_decoding nmt.weight_shapes nmt.model_file nmt.text nmt.decoding nmt.backend "
+        "nmt.model"
     ),
     "nmt.averaging": "nmt.errors nmt.files nmt.config nmt.model_card nmt.model_file nmt.loading",
     "nmt.training.validation": (
@@ -116,7 +125,7 @@ MAY_IMPORT = {
         "nmt.errors nmt.files nmt.config nmt.config_corpora nmt.console nmt.corpora nmt.text nmt.decoding.hypothesis "
         "nmt.decoding.translator nmt.evaluation"
     ),
-    "nmt.repl": "nmt.errors nmt.config nmt.terminal nmt.console nmt.decoding nmt.attention_table",
+    "nmt.repl": "nmt.errors nmt.config_decoding nmt.terminal nmt.console nmt.decoding nmt.attention_table",
     "nmt.training_run": (
         "nmt.errors nmt.files nmt.config nmt.config_keys nmt.config_problems nmt.console nmt.recipe nmt.run_dir"
     ),
@@ -130,8 +139,9 @@ MAY_IMPORT = {
 
 # Library modules take plain values; these are the shell that reads the configuration.
 READS_CONFIG = {
-    "nmt", "nmt.config", "nmt.cli", "nmt.repl", "nmt.training_run", "nmt.training.trainer", "nmt.training.run",
-    "nmt.training.memory", "nmt.training.preparation", "nmt.decoding.translator", "nmt.loading", "nmt.held_out",
+    "nmt", "nmt.config", "nmt.config_decoding", "nmt.cli", "nmt.repl", "nmt.training_run", "nmt.training.trainer",
+    "nmt.training.run", "nmt.training.memory", "nmt.training.preparation", "nmt.decoding.translator", "nmt.loading",
+    "nmt.held_out",
     "nmt.model_file", "nmt.corpora", "nmt.training.flops", "nmt.training.estimate", "nmt.training.resolution",
     "nmt.config_keys", "nmt.averaging", "nmt.training.best_models",
 }  # fmt: skip
@@ -260,7 +270,7 @@ def test_no_import_cycle() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_only_the_shell_reads_the_configuration(module: str) -> None:
-    if {"nmt.config", "nmt.config_corpora"} & ours(imports(module), module):
+    if {"nmt.config", "nmt.config_corpora", "nmt.config_decoding"} & ours(imports(module), module):
         assert module in READS_CONFIG
 
 

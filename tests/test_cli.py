@@ -24,7 +24,8 @@ from typing import Any
 import pytest
 
 from nmt import cli, startup, training_run
-from nmt.config import Config, DecodingConfig
+from nmt.config import Config
+from nmt.config_decoding import DecodingConfig
 from nmt.config_keys import with_values
 from nmt.errors import CorpusError, InputError, ModelFileError, TrainingError
 from nmt.model_file import find_model

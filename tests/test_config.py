@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from nmt import config, config_corpora
 from nmt.config import Config
+from nmt.config_decoding import DecodingConfig
 from nmt.errors import ConfigError
 
 CORPORA = """
@@ -43,7 +44,7 @@ def test_a_minimal_file_takes_every_default(tmp_path: Path) -> None:
     assert loaded.data.test is None
     assert loaded.model == config.ModelConfig()
     assert loaded.training.schedule == config.ScheduleConfig()
-    assert loaded.decoding == config.DecodingConfig()
+    assert loaded.decoding == DecodingConfig()
 
 
 def test_corpora_are_one_or_a_list_of_several_kinds(tmp_path: Path) -> None:
@@ -98,6 +99,14 @@ ONE_PROBLEM = [
         "tokenizer.vocabulary_size: must be >= 300 and <= 100,000. Received: 1000000",
     ),
     # numbers
+    (
+        "model: {decoder: input_feeding, decoder_transitions: 2}",
+        "model: decoder_transitions must be 0, or the decoder `conditional`. Received: decoder: input_feeding, 2",
+    ),
+    (
+        "training: {r_drop: 1}\nmodel: {dropout_rate: 0}",
+        "training.r_drop: two passes differ by dropout alone. Received: 1.0, no dropout. Set model.dropout_rate.",
+    ),
     ("model: {dropout_rate: 1.3}", "model.dropout_rate: must be >= 0 and < 1. Received: 1.3"),
     ("model: {dropout_rate: 1}", "model.dropout_rate: must be >= 0 and < 1. Received: 1"),
     ("training: {learning_rate: 0}", "training.learning_rate: must be > 0 and <= 10. Received: 0"),

@@ -13,7 +13,8 @@ import pytest
 
 import nmt
 from nmt import backend
-from nmt.config import DecodingConfig, ModelConfig
+from nmt.config import ModelConfig
+from nmt.config_decoding import DecodingConfig
 from nmt.decoding.translator import Translator
 from nmt.errors import InputError, ModelFileError, NMTError
 from nmt.loading import build_model, load, numpy_model, save
@@ -222,15 +223,21 @@ def test_models_of_other_languages_do_not_decode_together(folder, tokenizers, tm
 
 
 @pytest.mark.parametrize(
-    ("decoder", "tied_embeddings", "reset_after", "encoder_layers"),
-    list(itertools.product(["conditional", "input_feeding"], ["none", "target", "all"], [True, False], [1, 3])),
+    ("decoder", "tied_embeddings", "reset_after", "encoder_layers", "is_plain"),
+    [
+        *itertools.product(["conditional", "input_feeding"], ["none", "target", "all"], [True, False], [1, 3], [True]),
+        *itertools.product(["conditional", "input_feeding"], ["all"], [True, False], [2], [False]),
+    ],
 )
-def test_weight_shapes_are_those_of_the_model(decoder, tied_embeddings, reset_after, encoder_layers):
+def test_weight_shapes_are_those_of_the_model(decoder, tied_embeddings, reset_after, encoder_layers, is_plain):
     variants = {
         "decoder": decoder,
         "tied_embeddings": tied_embeddings,
         "reset_after": reset_after,
         "encoder_layers": encoder_layers,
+        "lexical_model": not is_plain,
+        "layer_norm": not is_plain,
+        "decoder_transitions": 2 if not is_plain and decoder == "conditional" else 0,
     }
     vocabularies = (11, 11) if tied_embeddings == "all" else (11, 13)
     model = build_model(ModelConfig(**SIZES, **variants), *vocabularies)
@@ -239,6 +246,24 @@ def test_weight_shapes_are_those_of_the_model(decoder, tied_embeddings, reset_af
     )
     assert shapes == {name: tuple(weight.shape) for name, weight in model.named_weights().items()}
     assert len(shapes) == len(model.weights)
+
+
+def test_transitions_of_the_other_decoder_are_refused(folder):
+    edit_config(folder, "model", decoder_transitions=1)
+    assert (
+        "decoder_transitions must be 0, or the decoder `conditional`. Received: decoder: input_feeding, 1"
+        in refusal(folder)
+    )
+
+
+def test_a_model_from_before_an_option_has_its_default(translator, folder):
+    fields = json.loads((folder / "config.json").read_text())
+    for name in ("lexical_model", "layer_norm", "decoder_transitions"):
+        del fields["model"][name]
+    (folder / "config.json").write_text(json.dumps(fields))
+    reseal(folder)
+    lines = ["the dog sees the house", "where is my cat"]
+    assert load(folder).translate(lines) == translator.translate(lines)
 
 
 def test_dropout_has_no_weights():

@@ -21,7 +21,7 @@ from prompt_toolkit.output import DummyOutput
 
 import nmt
 from nmt import cli, repl, stream
-from nmt.config import DecodingConfig
+from nmt.config_decoding import DecodingConfig
 from nmt.decoding.hypothesis import Counts
 from nmt.decoding.translator import Translator
 from nmt.terminal import printable

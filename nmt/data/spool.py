@@ -49,8 +49,8 @@ class Spool:
         self._reader: io.BufferedReader | None = None
         with explained(folder, "write temporary files there"):
             # Where the system has no nameless files it has for a moment a name that `files.remove_leftovers` knows.
-            # Closed by `close`: it outlives this call.
-            self._file: Any = tempfile.TemporaryFile(dir=folder, prefix=".nmt-", suffix=".tmp", buffering=0)  # noqa: SIM115
+            file = tempfile.TemporaryFile(dir=folder, prefix=".nmt-", suffix=".tmp", buffering=0)  # noqa: SIM115  (`close` does)
+            self._file: Any = file
         self._closes_with_this = weakref.finalize(self, self._file.close)
 
     def __enter__(self) -> Spool:

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt.decoding.forced import ForcedModel
-from nmt.decoding.numpy_model import Floats, NumpyModel, fold, greatest_tokens
+from nmt.decoding.numpy_cells import Floats
+from nmt.decoding.numpy_model import NumpyModel, fold, greatest_tokens
 from nmt.decoding.search import NEVER_EMITTED, Banned, Candidates
 from nmt.errors import InputError
 from nmt.text.special import EOS_ID

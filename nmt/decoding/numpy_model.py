@@ -16,18 +16,15 @@ A attention units, V vocabulary size, P vocabulary with its padding, C candidate
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nmt.decoding.numpy_cells import Cell, Floats, Integers, centred, normalize_gates, run
 from nmt.decoding.search import NEVER_EMITTED, Banned, Candidates
 from nmt.decoding.token_ids import check_token_ids
 from nmt.decoding.workers import available_cores, single_core_products
 from nmt.text.special import EOS_ID
-
-Floats = NDArray[np.floating[Any]]
-Integers = NDArray[np.integer[Any]]
 
 ROWS_PER_PRODUCT = 512
 """Rows whose logits exist at a time."""
@@ -45,39 +42,16 @@ FOLDS = 16
 """Logits of a row among which the greatest is found first; the padded vocabulary is a multiple of this."""
 
 
-class _Cell:
-    """Weights of a GRU cell, and its step; see `nmt.layers.cells.GRUCell`."""
-
-    def __init__(self, weights: Mapping[str, Floats], name: str, reset_after: bool) -> None:
-        self.recurrent_kernel = weights[f"{name}/recurrent_kernel"]
-        self.bias = weights[f"{name}/bias"]
-        self.candidate_bias = weights[f"{name}/candidate_bias"] if reset_after else None
-        self.units = self.recurrent_kernel.shape[0]
-
-    def step(self, projected: Floats, state: Floats, recurrent: Floats | None = None) -> Floats:
-        """Returns the next state (N, H) from `W x + b` (N, 3H) and, where the caller has it, `U h` (N, 3H or more)."""
-        split = 2 * self.units
-        if self.candidate_bias is None:
-            gates = _sigmoid(projected[:, :split] + state @ self.recurrent_kernel[:, :split])
-            candidate = (gates[:, self.units :] * state) @ self.recurrent_kernel[:, split:]
-        else:
-            if recurrent is None:
-                recurrent = state @ self.recurrent_kernel
-            gates = _sigmoid(projected[:, :split] + recurrent[:, :split])
-            candidate = recurrent[:, split : split + self.units] + self.candidate_bias
-            candidate *= gates[:, self.units :]
-        candidate += projected[:, split:]
-        np.tanh(candidate, out=candidate)
-        return candidate + gates[:, : self.units] * (state - candidate)
-
-
 class Encoded(NamedTuple):
     """What decoding needs of each sentence of a batch."""
 
     keys: list[Floats]
     """(S, A) each."""
     projected: list[Floats]
-    """(S, 3H + E) each, the memory in the space of the gates and in that of the readout."""
+    """(S, 3H + E) each, the memory in the space of the gates and in that of the readout.
+
+    With a lexical model (S, 3H + 2E): the embeddings in the readout's space too.
+    """
 
 
 class State(NamedTuple):
@@ -97,39 +71,52 @@ class NumpyModel:
         encoder_layers: Bidirectional layers.
         decoder: "conditional" or "input_feeding", see `nmt.layers.decoder.Decoder`.
         reset_after: Variant of the GRU, see `nmt.layers.cells.GRUCell`.
+        layer_norm: Whether the GRUs' products are normalised.
+        decoder_transitions: GRUs without an input that end a step of "conditional".
     """
 
     def __init__(
-        self, weights: Mapping[str, Floats], *, encoder_layers: int, decoder: str, reset_after: bool = True
+        self,
+        weights: Mapping[str, Floats],
+        *,
+        encoder_layers: int,
+        decoder: str,
+        reset_after: bool = True,
+        layer_norm: bool = False,
+        decoder_transitions: int = 0,
     ) -> None:
+        def cell(name: str) -> Cell:
+            return Cell(weights, name, reset_after, layer_norm)
+
         self.weights = weights
         self.workers = available_cores()
         self.target_embedding = weights["target_embedding/embeddings"]
         self.target_vocabulary_size = len(self.target_embedding)
         self.source_embedding = weights.get("source_embedding/embeddings", self.target_embedding)
         self.encoder_cells = [
-            [
-                (_Cell(weights, name, reset_after), weights[f"{name}/kernel"])
-                for name in (f"encoder/layer_{layer}_{direction}/cell" for direction in ("forward", "backward"))
-            ]
+            [cell(f"encoder/layer_{layer}_{direction}/cell") for direction in ("forward", "backward")]
             for layer in range(encoder_layers)
         ]
         self.bridge = weights["bridge/dense/kernel"], weights["bridge/dense/bias"]
         self.is_conditional = decoder == "conditional"
-        self.cell = _Cell(weights, "decoder/cell", reset_after)
+        self.cell = cell("decoder/cell")
+        self.transition_cells = [cell(f"decoder/transition_{number}") for number in range(decoder_transitions)]
         self.energy_vector = weights["decoder/attention/energy_vector"][:, 0].copy()
         self.query_kernel = weights["decoder/attention/query_kernel"]
         # Where the state that attends is also the second cell's previous state, one product serves both.
         self.is_joined = self.is_conditional and reset_after
         if self.is_conditional:
-            self.context_cell = _Cell(weights, "decoder/context_cell", reset_after)
+            self.context_cell = cell("decoder/context_cell")
             if self.is_joined:
                 self.query_kernel = _columns(self.context_cell.recurrent_kernel, self.query_kernel)
-            context_kernel = weights["decoder/context_cell/kernel"]
+            context_kernel = self.context_cell.kernel
         else:
             context_kernel = weights["decoder/context_projection/kernel"]
-        self.embedding_kernel = _columns(weights["decoder/cell/kernel"], weights["readout/embedding_kernel"])
-        self.embedding_bias = np.concatenate([self.cell.bias, weights["readout/bias"]])
+            self.context_gain = weights["decoder/context_gain"] if layer_norm else None
+            if layer_norm:
+                context_kernel = centred(context_kernel)
+        self.embedding_kernel = _columns(self.cell.kernel, weights["readout/embedding_kernel"])
+        self.readout_bias = weights["readout/bias"]
         # Of all tokens, but only the rows that are written take memory.
         self._embedded = np.empty((len(self.target_embedding), self.embedding_kernel.shape[1]), "float32")
         self._is_embedded = np.zeros(-(-len(self.target_embedding) // EMBEDDED_ROWS), bool)
@@ -138,6 +125,7 @@ class NumpyModel:
         )
         self.key_bias = weights["decoder/attention/bias"]
         self.state_kernel = weights["readout/state_kernel"]
+        self.lexical_kernel = weights.get("readout/lexical_kernel")
         # Columns that pad the vocabulary are never the greatest and add nothing to a sum of exponentials.
         output = weights.get("readout/output_matrix", self.target_embedding)
         padded = -(-len(output) // FOLDS) * FOLDS
@@ -161,22 +149,20 @@ class NumpyModel:
         )
         flat = [source_ids[row][t] for t in range(lengths[0]) for row in order[: starts[t + 1] - starts[t]]]
         memory = self.source_embedding[np.array(flat, np.intp)]
+        embedded = memory
         for depth, cells in enumerate(self.encoder_cells):
-            states = _columns(
-                *(
-                    _run(cell, memory @ kernel + cell.bias, starts, reverse)
-                    for reverse, (cell, kernel) in enumerate(cells)
-                )
-            )
+            states = _columns(*(run(cell, cell.project(memory), starts, reverse) for reverse, cell in enumerate(cells)))
             memory = states if depth == 0 else memory + states
         rows = [np.empty(0, np.intp)] * len(order)
         for rank, sentence in enumerate(order):
             rows[sentence] = starts[: lengths[rank]] + rank
         summary = np.stack([memory[of_sentence].sum(axis=0) / max(len(of_sentence), 1) for of_sentence in rows])
         hidden = np.tanh(summary @ self.bridge[0] + self.bridge[1])
-        projected = memory @ self.memory_kernel
+        projected: Floats = memory @ self.memory_kernel
         split = len(self.key_bias)
         keys = projected[:, :split] + self.key_bias
+        if self.lexical_kernel is not None:
+            projected = _columns(projected, embedded @ self.lexical_kernel)
         encoded = Encoded([keys[one] for one in rows], [projected[one, split:] for one in rows])
         return encoded, State(hidden, np.zeros((len(rows), 3 * self.cell.units), "float32"))
 
@@ -203,17 +189,25 @@ class NumpyModel:
             products = middle @ self.query_kernel
             queries, recurrent = (products[:, 3 * units :], products) if self.is_joined else (products, None)
             weights, context = self._attend(queries, encoded, counts)
-            hidden = self.context_cell.step(context[:, : 3 * units] + self.context_cell.bias, middle, recurrent)
+            projected = self.context_cell.from_products(context[:, : 3 * units])
+            hidden = self.context_cell.step(projected, middle, recurrent)
+            for transition in self.transition_cells:
+                hidden = transition.step(transition.bias[None], hidden)
         else:
-            hidden = self.cell.step(embedded[:, : 3 * units] + state.context[parents], before)
+            fed = normalize_gates(state.context[parents], self.context_gain)
+            hidden = self.cell.step(embedded[:, : 3 * units] + fed, before)
             weights, context = self._attend(hidden @ self.query_kernel, encoded, counts)
         readout = hidden @ self.state_kernel
         readout += embedded[:, 3 * units :]
-        readout += context[:, 3 * units :]
-        return np.tanh(readout, out=readout), State(hidden, context[:, : 3 * units]), weights
+        in_gates, in_readout, lexical = np.split(context, [3 * units, 3 * units + readout.shape[1]], axis=1)
+        readout += in_readout
+        np.tanh(readout, out=readout)
+        if self.lexical_kernel is not None:
+            readout += lexical
+        return readout, State(hidden, in_gates), weights
 
     def _attend(self, queries: Floats, encoded: Encoded, counts: Sequence[int]) -> tuple[Floats, Floats]:
-        """Returns the attention weights (N, S), and the contexts (N, 3H + E) in the gates' space and the readout's."""
+        """Returns the attention weights (N, S), and the contexts (N, 3H + E, or as wide as `Encoded.projected`)."""
         weights = np.full((len(queries), max(map(len, encoded.keys))), -np.inf, "float32")
         ends = np.cumsum(counts).tolist()
         for keys, count, end in zip(encoded.keys, counts, ends, strict=True):
@@ -235,6 +229,7 @@ class NumpyModel:
         """Returns what the embeddings of tokens (N,) give to gates and readout (N, 3H + E), biases counted."""
         # Multiplied when a token is first met, with its neighbours, and kept. A product rounds by the place of a row
         # and by the number of cores: in blocks of their own, on one core, rows are the same whoever asks first.
+        split = 3 * self.cell.units
         blocks = np.unique(token_ids // EMBEDDED_ROWS)
         new = blocks[~self._is_embedded[blocks]]
         if len(new):
@@ -242,7 +237,8 @@ class NumpyModel:
                 for block in new.tolist():
                     rows = slice(block * EMBEDDED_ROWS, (block + 1) * EMBEDDED_ROWS)
                     products = self.target_embedding[rows] @ self.embedding_kernel
-                    self._embedded[rows] = products + self.embedding_bias
+                    self._embedded[rows, :split] = self.cell.from_products(products[:, :split])
+                    self._embedded[rows, split:] = products[:, split:] + self.readout_bias
                     self._is_embedded[block] = True
         return self._embedded[token_ids]
 
@@ -302,29 +298,8 @@ class NumpyModel:
                 yield slice(first + start, first + start + len(block)), block, scratch[: len(block)]
 
 
-def _run(cell: _Cell, projected: Floats, starts: Integers, reverse: int) -> Floats:
-    """Runs a cell over packed sentences: the rows of position t are `starts[t] : starts[t + 1]`, longest first."""
-    states = np.empty((len(projected), cell.units), "float32")
-    state = np.zeros((int(np.diff(starts).max(initial=0)), cell.units), "float32")
-    positions = range(len(starts) - 1)
-    for t in reversed(positions) if reverse else positions:
-        rows = slice(int(starts[t]), int(starts[t + 1]))
-        here = slice(0, rows.stop - rows.start)
-        state[here] = states[rows] = cell.step(projected[rows], state[here])
-    return states
-
-
 def _columns(*arrays: Floats) -> Floats:
     return np.concatenate(arrays, axis=1)
-
-
-def _sigmoid(x: Floats) -> Floats:
-    # NumPy's tanh is the quickest of its exponential functions, and never overflows.
-    x *= 0.5
-    np.tanh(x, out=x)
-    x += 1.0
-    x *= 0.5
-    return x
 
 
 def fold(logits: Floats) -> Floats:

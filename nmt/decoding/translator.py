@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.config import MAX_POSITIONS, DecodingConfig
+from nmt.config_decoding import MAX_POSITIONS, DecodingConfig
 from nmt.decoding.forced import ForcedModel, force
 from nmt.decoding.hypothesis import Counts, Hypothesis, Score, fall_back, join, loops_last
 from nmt.decoding.loops import is_looping

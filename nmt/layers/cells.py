@@ -16,6 +16,7 @@ from keras import ops
 
 from nmt.backend import Tensor
 from nmt.layers.gates import GRUWeights, gru_step
+from nmt.layers.normalization import centred, normalize_positions
 
 
 @keras.saving.register_keras_serializable(package="nmt")
@@ -30,9 +31,14 @@ class GRUCell(keras.layers.Layer):
         c  = tanh(W_c x + r * (U_c h + d_c) + b_c)   candidate, reset_after=True (cuDNN; one product a step)
         h' = z * h + (1 - z) * c
 
+    With layer normalisation (Ba et al. 2016, https://arxiv.org/abs/1607.06450, supplementary material) every product
+    p above becomes g (p - mean of p) / sqrt(variance of p + epsilon), with a gain g for the input's products and one
+    for the state's. Mean and variance are those of the 2H products of the gates together, or of the candidate's H.
+
     Args:
         units: Width H of the state.
         reset_after: Whether the reset gate is applied after the recurrent product, or before it.
+        layer_norm: Whether the products are normalised.
 
     Example:
         >>> import numpy as np
@@ -42,18 +48,26 @@ class GRUCell(keras.layers.Layer):
         (2, 4)
     """
 
-    def __init__(self, units: int, reset_after: bool = True, **kwargs: Any) -> None:
+    def __init__(self, units: int, reset_after: bool = True, layer_norm: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if units < 1:
             raise ValueError(f"`units` must be >= 1. Received: units={units}")
         self.units = units
         self.reset_after = reset_after
+        self.layer_norm = layer_norm
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         width = 3 * self.units
         self.kernel = self.add_weight(
             shape=(input_shape[-1], width), initializer=_per_gate("glorot_uniform"), name="kernel"
         )
+        if self.layer_norm:
+            self.gain = self.add_weight(shape=(width,), initializer="ones", autocast=False, name="gain")
+        self._build_recurrent_weights()
+        super().build(input_shape)
+
+    def _build_recurrent_weights(self) -> None:
+        width = 3 * self.units
         self.recurrent_kernel = self.add_weight(
             shape=(self.units, width), initializer=_per_gate("orthogonal"), name="recurrent_kernel"
         )
@@ -63,7 +77,10 @@ class GRUCell(keras.layers.Layer):
             self.candidate_bias = self.add_weight(
                 shape=(self.units,), initializer="zeros", autocast=False, name="candidate_bias"
             )
-        super().build(input_shape)
+        if self.layer_norm:
+            self.recurrent_gain = self.add_weight(
+                shape=(width,), initializer="ones", autocast=False, name="recurrent_gain"
+            )
 
     def call(self, inputs: Tensor, state: Tensor) -> Tensor:
         state = self.step(self.project(inputs), ops.cast(state, self.variable_dtype))
@@ -71,8 +88,9 @@ class GRUCell(keras.layers.Layer):
 
     def project(self, inputs: Tensor) -> Tensor:
         """Returns W x + b for inputs of shape (..., I) at any number of positions: (..., 3H), in the weights' dtype."""
-        kernel, bias = self.input_weights()
-        return ops.cast(ops.matmul(inputs, kernel), bias.dtype) + bias
+        kernel, bias, gain = self.input_weights()
+        products = ops.cast(ops.matmul(inputs, kernel), bias.dtype)
+        return (products if gain is None else normalize_positions(products, gain)) + bias
 
     def step(self, projected: Tensor, state: Tensor, recurrent_mask: Tensor | None = None) -> Tensor:
         """Returns the next state, in the dtype of the weights like all that it takes.
@@ -86,17 +104,52 @@ class GRUCell(keras.layers.Layer):
         return gru_step(projected, state, self.recurrent_weights(), recurrent_mask)[0]
 
     # Keras casts weights inside `call` alone; `project` and `step` are also called by the layers around the cell.
-    def input_weights(self) -> tuple[Tensor, Tensor]:
-        """Returns the kernel, in the dtype of products, and the bias that `project` reads."""
-        return ops.cast(self.kernel, self.compute_dtype), ops.cast(self.bias, self.variable_dtype)
+    def input_weights(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Returns what `project` reads: the kernel, in the dtype of products, the bias, and the gain or None."""
+        gain = ops.cast(self.gain, self.variable_dtype) if self.layer_norm else None
+        return self.product_kernel(self.kernel), ops.cast(self.bias, self.variable_dtype), gain
 
     def recurrent_weights(self) -> GRUWeights:
         """Returns the weights that `step` reads, the kernel in the dtype of products."""
         candidate_bias = ops.cast(self.candidate_bias, self.variable_dtype) if self.reset_after else None
-        return GRUWeights(ops.cast(self.recurrent_kernel, self.compute_dtype), candidate_bias)
+        gain = ops.cast(self.recurrent_gain, self.variable_dtype) if self.layer_norm else None
+        return GRUWeights(self.product_kernel(self.recurrent_kernel), candidate_bias, gain)
+
+    def product_kernel(self, kernel: Tensor) -> Tensor:
+        """Returns a kernel (..., 3H) as it meets a vector: centred where products are normalised, in their dtype."""
+        if self.layer_norm:
+            kernel = centred(ops.cast(kernel, self.variable_dtype))
+        return ops.cast(kernel, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "units": self.units, "reset_after": self.reset_after}
+        config = {"units": self.units, "reset_after": self.reset_after, "layer_norm": self.layer_norm}
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable(package="nmt")
+class TransitionCell(GRUCell):
+    """A gated recurrent unit without an input: W x is zero and the bias is left.
+
+    The upper steps of a deep transition (Miceli Barone et al. 2017, https://arxiv.org/abs/1707.07631, section 2.3).
+
+    Args:
+        units: Width H of the state.
+        reset_after: As in `GRUCell`.
+        layer_norm: As in `GRUCell`.
+
+    Example:
+        >>> import numpy as np
+        >>> tuple(TransitionCell(4)(np.zeros((2, 4), "float32")).shape)
+        (2, 4)
+    """
+
+    def build(self, state_shape: tuple[int | None, ...]) -> None:
+        self._build_recurrent_weights()
+        keras.layers.Layer.build(self, state_shape)
+
+    def call(self, state: Tensor) -> Tensor:  # type: ignore[override]  # a cell without an input takes the state alone
+        state = self.step(ops.expand_dims(self.bias, 0), ops.cast(state, self.variable_dtype))
+        return ops.cast(state, self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable(package="nmt")

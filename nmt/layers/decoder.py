@@ -16,7 +16,7 @@ from keras import ops, tree
 
 from nmt.backend import Structure, Tensor
 from nmt.layers.attention import BahdanauAttention
-from nmt.layers.cells import GRUCell
+from nmt.layers.cells import GRUCell, TransitionCell
 from nmt.layers.decoder_scan import DecoderInputs, DecoderState, DecoderWeights, decoder_scan, decoder_step
 from nmt.layers.encoder import EncoderOutput
 
@@ -40,12 +40,18 @@ class Decoder(keras.layers.Layer):
 
         s' = GRU_1(y_(t-1), s_(t-1));   c_t = attend(s');   s_t = GRU_2(c_t, s')
 
+    A conditional decoder may have further GRUs without an input, s_t = GRU_3(GRU_2(c_t, s')) and so on: a deep
+    transition (Miceli Barone et al. 2017, https://arxiv.org/abs/1707.07631, section 2.3.2).
+
     Args:
         units: Width H of the state.
         attention_units: Width of the attention's hidden layer.
         decoder_type: "input_feeding" or "conditional".
         reset_after: Variant of the GRU.
         recurrent_dropout_rate: Variational dropout on the recurrent state.
+        layer_norm: Whether the GRUs' products are normalised, see `GRUCell`; those of the context apart from those of
+            the embedding.
+        num_transitions: GRUs without an input that follow the second of "conditional"; 0 for "input_feeding".
     """
 
     def __init__(
@@ -55,25 +61,38 @@ class Decoder(keras.layers.Layer):
         decoder_type: DecoderType = "conditional",
         reset_after: bool = True,
         recurrent_dropout_rate: float = 0.0,
+        layer_norm: bool = False,
+        num_transitions: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if decoder_type not in ("input_feeding", "conditional"):
             raise ValueError(f"`decoder_type` must be 'input_feeding' or 'conditional'. Received: {decoder_type!r}")
+        if num_transitions < 0 or (num_transitions and decoder_type != "conditional"):
+            raise ValueError(
+                "`num_transitions` must be >= 0, and 0 with decoder_type='input_feeding'. Received: "
+                f"num_transitions={num_transitions}, decoder_type={decoder_type!r}"
+            )
         self.units = units
         self.attention_units = attention_units
         self.decoder_type = decoder_type
         self.reset_after = reset_after
         self.recurrent_dropout_rate = recurrent_dropout_rate
+        self.layer_norm = layer_norm
+        self.num_transitions = num_transitions
         self.attention = BahdanauAttention(attention_units, dtype=self.dtype_policy, name="attention")
-        self.cell = GRUCell(units, reset_after, dtype=self.dtype_policy, name="cell")
+        self.cell = GRUCell(units, reset_after, layer_norm, dtype=self.dtype_policy, name="cell")
         if decoder_type == "conditional":
-            self.context_cell = GRUCell(units, reset_after, dtype=self.dtype_policy, name="context_cell")
+            self.context_cell = GRUCell(units, reset_after, layer_norm, dtype=self.dtype_policy, name="context_cell")
         else:
             # W [y, c] = W_y y + W_c c: the cell's own kernel is W_y, which meets all positions in one product.
             self.context_projection = keras.layers.Dense(
                 3 * units, use_bias=False, dtype=self.dtype_policy, name="context_projection"
             )
+        self.transition_cells = [
+            TransitionCell(units, reset_after, layer_norm, dtype=self.dtype_policy, name=f"transition_{number}")
+            for number in range(num_transitions)
+        ]
         self.recurrent_dropout = keras.layers.Dropout(
             recurrent_dropout_rate, dtype=self.dtype_policy, name="recurrent_dropout"
         )
@@ -85,8 +104,14 @@ class Decoder(keras.layers.Layer):
         self.cell.build(embedded_shape)
         if self.decoder_type == "conditional":
             self.context_cell.build(context_shape)
+            for transition in self.transition_cells:
+                transition.build((None, self.units))
         else:
             self.context_projection.build(context_shape)
+            if self.layer_norm:
+                self.context_gain = self.add_weight(
+                    shape=(3 * self.units,), initializer="ones", autocast=False, name="context_gain"
+                )
         super().build(embedded_shape)
 
     def call(
@@ -134,7 +159,7 @@ class Decoder(keras.layers.Layer):
         state, memory, keys = self._exact((state, encoded.memory, encoded.keys))
         state, trace = decoder_step(projected, state, memory, keys, encoded.mask, self._weights())
         outputs = state, trace.attention.weights
-        return tree.map_structure(lambda tensor: ops.cast(tensor, self.compute_dtype), outputs)  # type: ignore[no-any-return]  # untyped
+        return tree.map_structure(lambda tensor: ops.cast(tensor, self.compute_dtype), outputs)  # type: ignore[no-any-return]  # Keras is untyped
 
     def _exact(self, tensors: Structure) -> Structure:
         """Returns tensors in the dtype of the weights: of lower precision are the products alone."""
@@ -143,10 +168,13 @@ class Decoder(keras.layers.Layer):
     def _weights(self) -> DecoderWeights:
         attention = self.attention.query_weights()
         if self.decoder_type == "conditional":
-            cells = self.cell.recurrent_weights(), self.context_cell.recurrent_weights()
-            return DecoderWeights(cells, attention, *self.context_cell.input_weights())
-        context_kernel = ops.cast(self.context_projection.kernel, self.compute_dtype)
-        return DecoderWeights((self.cell.recurrent_weights(),), attention, context_kernel, None)
+            cells = self.cell, self.context_cell, *self.transition_cells
+            recurrent = tuple(cell.recurrent_weights() for cell in cells)
+            biases = tuple(ops.cast(cell.bias, self.variable_dtype) for cell in self.transition_cells)
+            return DecoderWeights(recurrent, attention, *self.context_cell.input_weights(), biases)
+        context_kernel = self.cell.product_kernel(self.context_projection.kernel)
+        gain = ops.cast(self.context_gain, self.variable_dtype) if self.layer_norm else None
+        return DecoderWeights((self.cell.recurrent_weights(),), attention, context_kernel, None, gain)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -156,4 +184,6 @@ class Decoder(keras.layers.Layer):
             "decoder_type": self.decoder_type,
             "reset_after": self.reset_after,
             "recurrent_dropout_rate": self.recurrent_dropout_rate,
+            "layer_norm": self.layer_norm,
+            "num_transitions": self.num_transitions,
         }

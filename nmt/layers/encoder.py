@@ -27,6 +27,8 @@ class EncoderOutput(NamedTuple):
     """(B, S), True on real tokens."""
     summary: Tensor
     """(B, M), what the bridge starts the decoder from."""
+    embedded: Tensor
+    """(B, S, E), the embeddings that the memory was made of, for the readout's lexical model."""
 
 
 @keras.saving.register_keras_serializable(package="nmt")
@@ -43,6 +45,7 @@ class Encoder(keras.layers.Layer):
         dropout_rate: Dropout on what each layer is given.
         variational_dropout: Whether that dropout draws one mask a sentence instead of one a position.
         recurrent_dropout_rate: Variational dropout on the recurrent state.
+        layer_norm: Whether the GRUs' products are normalised, see `GRUCell`.
 
     Returns:
         Memory of shape (B, S, M), zero on padding.
@@ -61,6 +64,7 @@ class Encoder(keras.layers.Layer):
         dropout_rate: float = 0.0,
         variational_dropout: bool = False,
         recurrent_dropout_rate: float = 0.0,
+        layer_norm: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -71,10 +75,12 @@ class Encoder(keras.layers.Layer):
         self.dropout_rate = dropout_rate
         self.variational_dropout = variational_dropout
         self.recurrent_dropout_rate = recurrent_dropout_rate
+        self.layer_norm = layer_norm
 
         def direction(layer: int, reverse: bool) -> GRU:
             name = f"layer_{layer}_{'backward' if reverse else 'forward'}"
-            return GRU(units, reset_after, reverse, recurrent_dropout_rate, dtype=self.dtype_policy, name=name)
+            variant = reset_after, reverse, recurrent_dropout_rate, layer_norm
+            return GRU(units, *variant, dtype=self.dtype_policy, name=name)
 
         self.forward_layers = [direction(layer, reverse=False) for layer in range(num_layers)]
         self.backward_layers = [direction(layer, reverse=True) for layer in range(num_layers)]
@@ -114,6 +120,7 @@ class Encoder(keras.layers.Layer):
             "dropout_rate": self.dropout_rate,
             "variational_dropout": self.variational_dropout,
             "recurrent_dropout_rate": self.recurrent_dropout_rate,
+            "layer_norm": self.layer_norm,
         }
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from nmt.backend import Tensor
+from nmt.layers.normalization import Norm, gain_gradient, normalize, normalize_gradient, split_gates
 
 
 class GRUWeights(NamedTuple):
@@ -28,6 +29,8 @@ class GRUWeights(NamedTuple):
     """(H, 3H)."""
     candidate_bias: Tensor | None
     """(H,) where the reset gate is applied after the recurrent product, None where before it."""
+    recurrent_gain: Tensor | None = None
+    """(3H,) where the products are normalised; the kernel is centred then, see `nmt.layers.normalization`."""
 
 
 class GRUTrace(NamedTuple):
@@ -39,6 +42,8 @@ class GRUTrace(NamedTuple):
     """(B, H), c."""
     reset: Tensor
     """(B, H): U_c h + d, which the reset gate multiplies, or r * h, which U_c does."""
+    norms: tuple[Norm, Norm]
+    """Of the products of the gates and of the candidate; empty without normalisation."""
 
 
 def gru_step(
@@ -55,17 +60,22 @@ def gru_step(
     units = state.shape[-1]
     h = state if recurrent_mask is None else state * recurrent_mask
     kernel = weights.recurrent_kernel
+    gates_gain, candidate_gain = _gains(weights)
     if weights.candidate_bias is not None:
         recurrent = product(h, kernel)
-        gates = ops.sigmoid(projected[:, : 2 * units] + recurrent[:, : 2 * units])
-        reset = recurrent[:, 2 * units :] + weights.candidate_bias
+        to_gates, gates_norm = normalize(recurrent[:, : 2 * units], gates_gain)
+        gates = ops.sigmoid(projected[:, : 2 * units] + to_gates)
+        to_candidate, candidate_norm = normalize(recurrent[:, 2 * units :], candidate_gain)
+        reset = to_candidate + weights.candidate_bias
         c = ops.tanh(projected[:, 2 * units :] + gates[:, units:] * reset)
     else:
-        gates = ops.sigmoid(projected[:, : 2 * units] + product(h, kernel[:, : 2 * units]))
+        to_gates, gates_norm = normalize(product(h, kernel[:, : 2 * units]), gates_gain)
+        gates = ops.sigmoid(projected[:, : 2 * units] + to_gates)
         reset = gates[:, units:] * h
-        c = ops.tanh(projected[:, 2 * units :] + product(reset, kernel[:, 2 * units :]))
+        to_candidate, candidate_norm = normalize(product(reset, kernel[:, 2 * units :]), candidate_gain)
+        c = ops.tanh(projected[:, 2 * units :] + to_candidate)
     z = gates[:, :units]
-    return z * state + (1 - z) * c, GRUTrace(gates, c, reset)
+    return z * state + (1 - z) * c, GRUTrace(gates, c, reset, (gates_norm, candidate_norm))
 
 
 class GRUGradient:
@@ -76,7 +86,8 @@ class GRUGradient:
         g_z = g (h - c) sigmoid'_z        g_c = g (1 - z) tanh'_c        g_r = g_c (U_c h + d) sigmoid'_r
 
     Each is g times a factor that no later step decides. Where the reset gate comes before the product, g_r is
-    (U_c^T g_c) h sigmoid'_r instead and has to wait for g_c.
+    (U_c^T g_c) h sigmoid'_r instead and has to wait for g_c. Where products are normalised, their gradients pass
+    `normalize_gradient` before they meet a kernel.
 
     Args:
         weights: Of the cell.
@@ -92,9 +103,12 @@ class GRUGradient:
         self._reset_after = weights.candidate_bias is not None
         self._units = units = previous.shape[-1]
         self._mask = recurrent_mask
+        self._gains, self._norms = _gains(weights), trace.norms
+        self._is_normalized = weights.recurrent_gain is not None
         self._dropped = previous if recurrent_mask is None else previous * recurrent_mask
         self._reset = trace.reset
         z, r, c = trace.gates[:, :, :units], trace.gates[:, :, units:], trace.candidate
+        self._r = r
         of_c = (1 - z) * (1 - c * c)
         of_z = (previous - c) * z * (1 - z)
         kernel = ops.transpose(weights.recurrent_kernel)
@@ -103,31 +117,41 @@ class GRUGradient:
             # three that of W x.
             of_reset = of_c * r
             factors = ops.stack([of_reset, of_z, of_reset * (1 - r) * trace.reset, of_c], axis=2)
-            self.positions: tuple[Tensor, ...] = (z, factors)
+            self.positions: tuple[Any, ...] = (z, factors, trace.norms)
             self._kernel = ops.concatenate([kernel[2 * units :], kernel[: 2 * units]], axis=0)
         else:
-            self.positions = (z, of_c, of_z, self._dropped * r * (1 - r), r)
+            self.positions = (z, of_c, of_z, self._dropped * r * (1 - r), r, trace.norms)
             self._gates_kernel, self._candidate_kernel = kernel[: 2 * units], kernel[2 * units :]
 
-    def step(self, gradient: Tensor, position: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def step(self, gradient: Tensor, position: tuple[Any, ...]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Takes the gradient of a step's new state (B, H) to that of its previous state.
 
         Returns:
-            The gradient of the previous state (B, H), and for `weight_gradients` those of W x + b (B, 3H) and U h.
+            The gradient of the previous state (B, H), and for `weight_gradients` those of W x + b (B, 3H) and of
+            the products U h.
         """
         units = self._units
+        gates_gain, candidate_gain = self._gains
         if self._reset_after:
-            z, factors = position
+            z, factors, (gates_norm, candidate_norm) = position
             products = ops.reshape(ops.expand_dims(gradient, 1) * factors, (-1, 4 * units))
             of_recurrent, of_projected = products[:, : 3 * units], products[:, units:]
+            if self._is_normalized:
+                of_candidate = normalize_gradient(of_recurrent[:, :units], candidate_gain, candidate_norm)
+                of_gates = normalize_gradient(of_recurrent[:, units:], gates_gain, gates_norm)
+                of_recurrent = ops.concatenate([of_candidate, of_gates], axis=-1)
             through_kernel = product(of_recurrent, self._kernel)
         else:
-            z, of_c, of_z, of_r, r = position
+            z, of_c, of_z, of_r, r, (gates_norm, candidate_norm) = position
             of_candidate = gradient * of_c
-            of_reset = product(of_candidate, self._candidate_kernel)
+            to_candidate = normalize_gradient(of_candidate, candidate_gain, candidate_norm)
+            of_reset = product(to_candidate, self._candidate_kernel)
             of_gates = ops.concatenate([gradient * of_z, of_reset * of_r], axis=-1)
             of_projected = of_recurrent = ops.concatenate([of_gates, of_candidate], axis=-1)
-            through_kernel = product(of_gates, self._gates_kernel) + of_reset * r
+            to_gates = normalize_gradient(of_gates, gates_gain, gates_norm)
+            if self._is_normalized:
+                of_recurrent = ops.concatenate([to_gates, to_candidate], axis=-1)
+            through_kernel = product(to_gates, self._gates_kernel) + of_reset * r
         if self._mask is not None:
             through_kernel = through_kernel * self._mask
         return gradient * z + through_kernel, (of_projected, of_recurrent)
@@ -135,14 +159,27 @@ class GRUGradient:
     def weight_gradients(self, of_projected: Tensor, of_recurrent: Tensor) -> GRUWeights:
         """Returns the gradients of the weights from what `step` gave at all positions, (T, B, 3H) each."""
         units = self._units
+        of_gain = None
+        if self._is_normalized:
+            of_gates, of_candidate = split_gates(of_projected)
+            if self._reset_after:
+                of_candidate = of_candidate * self._r
+            of_gain = gain_gradient((of_gates, of_candidate), self._norms)
         if self._reset_after:
+            of_bias = of_candidate if self._is_normalized else of_recurrent[:, :, :units]
             kernel = weight_gradient(self._dropped, of_recurrent, self._kernel.dtype)  # in the order c, z, r
             kernel = ops.concatenate([kernel[:, units:], kernel[:, :units]], axis=1)
-            return GRUWeights(kernel, ops.sum(of_recurrent[:, :, :units], axis=(0, 1)))
+            return GRUWeights(kernel, ops.sum(of_bias, axis=(0, 1)), of_gain)
         dtype = self._gates_kernel.dtype
-        gates = weight_gradient(self._dropped, of_projected[:, :, : 2 * units], dtype)
-        candidate = weight_gradient(self._reset, of_projected[:, :, 2 * units :], dtype)
-        return GRUWeights(ops.concatenate([gates, candidate], axis=1), None)
+        of_products = of_recurrent if self._is_normalized else of_projected  # one tensor: no second stack of it is made
+        gates = weight_gradient(self._dropped, of_products[:, :, : 2 * units], dtype)
+        candidate = weight_gradient(self._reset, of_products[:, :, 2 * units :], dtype)
+        return GRUWeights(ops.concatenate([gates, candidate], axis=1), None, of_gain)
+
+
+def _gains(weights: GRUWeights) -> tuple[Tensor | None, Tensor | None]:
+    """Returns the gains of the gates' products (2H,) and of the candidate's (H,), None without normalisation."""
+    return (None, None) if weights.recurrent_gain is None else split_gates(weights.recurrent_gain)
 
 
 def product(inputs: Tensor, kernel: Tensor) -> Tensor:

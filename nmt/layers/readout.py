@@ -25,12 +25,18 @@ class Readout(keras.layers.Layer):
 
     With a tied output matrix O is the target embedding (Press and Wolf 2017, https://arxiv.org/abs/1608.05859).
 
+    With a lexical model, t has a further term: W_l x, where x is the mean of the source embeddings by the attention
+    weights. So the words that are attended to vote for their translations straight, meant for those that are seldom
+    seen. Nguyen and Chiang 2018 (https://arxiv.org/abs/1710.01329, section 4) do so through a layer and an output
+    matrix of its own; here the term is linear and shares O.
+
     Args:
         vocabulary_size: Pieces V of the target vocabulary.
         units: Width E of t; that of the embedding, so that O can be tied.
         tied: Whether O is the target embedding instead of a weight of this layer.
         dropout_rate: Dropout on t.
         variational_dropout: Whether it draws one mask a sentence instead of one a position.
+        lexical: Whether there is a lexical model.
     """
 
     def __init__(
@@ -40,6 +46,7 @@ class Readout(keras.layers.Layer):
         tied: bool = True,
         dropout_rate: float = 0.0,
         variational_dropout: bool = False,
+        lexical: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -48,6 +55,7 @@ class Readout(keras.layers.Layer):
         self.tied = tied
         self.dropout_rate = dropout_rate
         self.variational_dropout = variational_dropout
+        self.lexical = lexical
         noise_shape = (None, 1, None) if variational_dropout else None
         self.dropout = keras.layers.Dropout(
             dropout_rate, noise_shape=noise_shape, dtype=self.dtype_policy, name="dropout"
@@ -58,6 +66,7 @@ class Readout(keras.layers.Layer):
         states_shape: tuple[int | None, ...],
         contexts_shape: tuple[int | None, ...],
         embedded_shape: tuple[int | None, ...],
+        lexical_shape: tuple[int | None, ...] | None = None,
     ) -> None:
         def kernel(shape: tuple[int | None, ...], name: str) -> keras.Variable:
             return self.add_weight(shape=(shape[-1], self.units), name=name)
@@ -65,19 +74,29 @@ class Readout(keras.layers.Layer):
         self.state_kernel = kernel(states_shape, "state_kernel")
         self.context_kernel = kernel(contexts_shape, "context_kernel")
         self.embedding_kernel = kernel(embedded_shape, "embedding_kernel")
+        if self.lexical:
+            self.lexical_kernel = kernel(embedded_shape, "lexical_kernel")
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
         if not self.tied:
             self.output_matrix = self.add_weight(shape=(self.vocabulary_size, self.units), name="output_matrix")
         self.output_bias = self.add_weight(shape=(self.vocabulary_size,), initializer="zeros", name="output_bias")
         super().build(states_shape)
 
-    def call(self, states: Tensor, contexts: Tensor, embedded: Tensor, training: bool = False) -> Tensor:
+    def call(
+        self,
+        states: Tensor,
+        contexts: Tensor,
+        embedded: Tensor,
+        lexical: Tensor | None = None,
+        training: bool = False,
+    ) -> Tensor:
         """Returns t (..., E) of any number of positions.
 
         Args:
             states: (..., H).
             contexts: (..., M).
             embedded: (..., E), the embedding of each position's previous token.
+            lexical: (..., E), the mean of the source embeddings by the attention weights, for a lexical model.
             training: Whether dropout is applied; the positions are then (B, T).
         """
         hidden = ops.tanh(
@@ -86,6 +105,8 @@ class Readout(keras.layers.Layer):
             + ops.matmul(embedded, self._cast(self.embedding_kernel))
             + self._cast(self.bias)
         )
+        if self.lexical:
+            hidden = hidden + ops.matmul(lexical, self._cast(self.lexical_kernel))
         return self.dropout(hidden, training=training)
 
     def output_weights(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,4 +129,5 @@ class Readout(keras.layers.Layer):
             "tied": self.tied,
             "dropout_rate": self.dropout_rate,
             "variational_dropout": self.variational_dropout,
+            "lexical": self.lexical,
         }

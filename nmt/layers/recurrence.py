@@ -33,6 +33,7 @@ class GRU(keras.layers.Layer):
         reset_after: Variant of the cell, see `GRUCell`.
         reverse: Whether to read from the last position to the first. Outputs keep the positions of their inputs.
         recurrent_dropout_rate: Variational dropout on the state in the recurrent product: one mask a sentence.
+        layer_norm: Whether the products are normalised, see `GRUCell`.
 
     Returns:
         States of shape (B, T, H). At a masked position this is the state carried past it.
@@ -50,6 +51,7 @@ class GRU(keras.layers.Layer):
         reset_after: bool = True,
         reverse: bool = False,
         recurrent_dropout_rate: float = 0.0,
+        layer_norm: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -58,7 +60,8 @@ class GRU(keras.layers.Layer):
         self.reset_after = reset_after
         self.reverse = reverse
         self.recurrent_dropout_rate = recurrent_dropout_rate
-        self.cell = GRUCell(units, reset_after, dtype=self.dtype_policy, name="cell")
+        self.layer_norm = layer_norm
+        self.cell = GRUCell(units, reset_after, layer_norm, dtype=self.dtype_policy, name="cell")
         self.recurrent_dropout = keras.layers.Dropout(
             recurrent_dropout_rate, dtype=self.dtype_policy, name="recurrent_dropout"
         )
@@ -92,6 +95,7 @@ class GRU(keras.layers.Layer):
             "reset_after": self.reset_after,
             "reverse": self.reverse,
             "recurrent_dropout_rate": self.recurrent_dropout_rate,
+            "layer_norm": self.layer_norm,
         }
 
 

@@ -75,10 +75,11 @@ def estimate(
     num_parameters = sum(math.prod(shape) for shape in shapes.values())
     source_length, target_length = (math.ceil(pieces) + 1 for pieces in num_pieces)
     work = training_work(config.model, vocabulary_size, [(source_length, target_length)]).matrix_products
-    at_full_speed = num_pairs * work / operations_per_second
+    num_passes = config.training.num_passes()
+    at_full_speed = num_passes * num_pairs * work / operations_per_second
     size = config.batching.size
     pairs_per_batch = size if config.batching.unit == "sentences" else max(1, size // max(source_length, target_length))
-    update = UpdateMemory(config.model, num_parameters)
+    update = UpdateMemory(config.model, num_parameters, num_passes)
     return Estimate(
         num_parameters,
         (at_full_speed / MOST_SHARE, at_full_speed / LEAST_SHARE),

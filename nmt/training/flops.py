@@ -69,8 +69,9 @@ def _forward(model: ModelConfig, vocabulary_size: int, sentences: Iterable[tuple
     per_source, per_step = _multiplications_per_source_token(model), _multiplications_per_step(model, vocabulary_size)
     memory_size = 2 * model.encoder_size
     bridge = memory_size * model.decoder_size
-    # Every step attends to every source token: the energy's product with a vector, and the weighted sum of the memory.
-    per_meeting = model.attention_size + memory_size
+    # Every step attends to every source token: the energy's product with a vector, and the weighted sum of the memory,
+    # or of the embeddings too.
+    per_meeting = model.attention_size + memory_size + (model.embedding_size if model.lexical_model else 0)
     multiplications = meetings = 0
     for source_length, num_steps in sentences:
         meetings += source_length * num_steps
@@ -93,10 +94,11 @@ def _multiplications_per_step(model: ModelConfig, vocabulary_size: int) -> int:
     memory_size = 2 * model.encoder_size
     total = _gru(model.embedding_size, model.decoder_size) + model.decoder_size * model.attention_size
     if model.decoder == "conditional":
-        total += _gru(memory_size, model.decoder_size)
+        total += _gru(memory_size, model.decoder_size) + model.decoder_transitions * _gru(0, model.decoder_size)
     else:
         total += memory_size * 3 * model.decoder_size
-    readout = (model.decoder_size + memory_size + model.embedding_size) * model.embedding_size
+    num_embeddings = 2 if model.lexical_model else 1
+    readout = (model.decoder_size + memory_size + num_embeddings * model.embedding_size) * model.embedding_size
     return total + readout + model.embedding_size * vocabulary_size
 
 

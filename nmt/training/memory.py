@@ -27,26 +27,35 @@ USABLE_SHARE = 0.8
 class UpdateMemory:
     """Estimates what an update takes beside what is there before it: gradients, and what they need of the layers.
 
-    The factors count the arrays of the hand-written gradients. On TensorFlow on a CPU the estimate was 0.97 to 1.21
-    times what updates of twelve sizes took (docs/reliability.md).
+    The factors count the arrays of the hand-written gradients; those of layer normalisation and transitions were
+    fitted. On TensorFlow on a CPU the estimate was 0.97 to 1.21 times what updates of seventeen sizes took
+    (docs/reliability.md); those of the lexical model and of two passes are counted, not measured.
 
     Args:
         config: The model.
         num_parameters: Its weights.
+        num_passes: How often an update goes through each pair at once.
     """
 
-    def __init__(self, config: ModelConfig, num_parameters: int) -> None:
+    def __init__(self, config: ModelConfig, num_parameters: int, num_passes: int = 1) -> None:
+        self._num_passes = num_passes
         memory_size = 2 * config.encoder_size
         self._source = (
             4 * config.embedding_size
-            + 20 * config.encoder_size * config.encoder_layers
+            + (45 if config.layer_norm else 20) * config.encoder_size * config.encoder_layers
             + 2 * memory_size
             + 2 * config.attention_size
         )
         cells = 28 if config.decoder == "conditional" else 22
+        if config.layer_norm:
+            cells += 19 if config.decoder == "conditional" else 13
+        cells += config.decoder_transitions * (21 if config.layer_norm else 14)
         self._target = (
             8 * config.embedding_size + cells * config.decoder_size + 4 * memory_size + 4 * config.attention_size
         )
+        if config.lexical_model:
+            self._source += 3 * config.embedding_size
+            self._target += 3 * config.embedding_size
         self._fixed = 3 * num_parameters
 
     def estimate(self, batch: Batch) -> int:
@@ -57,7 +66,7 @@ class UpdateMemory:
     def estimate_shape(self, num_pairs: int, source_length: int, target_length: int) -> int:
         """Returns the bytes of an update of B pairs of S and T positions."""
         positions = source_length * self._source + target_length * self._target + 4 * source_length * target_length
-        return int(FLOAT_BYTES * (num_pairs * positions + self._fixed))
+        return int(FLOAT_BYTES * (self._num_passes * num_pairs * positions + self._fixed))
 
     def parts(self, batch: Batch, budget: int) -> list[Batch]:
         """Returns a batch in parts that take at most so many bytes, or are a single pair."""

@@ -32,11 +32,13 @@ class Objective:
     Args:
         model: The model to train.
         label_smoothing: Probability mass spread over the whole vocabulary, in [0, 1).
+        r_drop: Weight of the divergence between two passes of training, see `projected_cross_entropy`; 0: one pass.
     """
 
-    def __init__(self, model: Seq2Seq, label_smoothing: float = 0.0) -> None:
+    def __init__(self, model: Seq2Seq, label_smoothing: float = 0.0, r_drop: float = 0.0) -> None:
         self.model = model
         self.label_smoothing = label_smoothing
+        self.r_drop = r_drop
 
     def __call__(self, source_ids: Tensor, target_ids: Tensor, labels: Tensor, training: bool = False) -> Sums:
         """Returns the losses of a batch.
@@ -45,8 +47,14 @@ class Objective:
             source_ids: (B, S) int32, padded on the right.
             target_ids: (B, T) int32, likewise; what the decoder reads.
             labels: (B, T) int32, likewise; what it should say.
-            training: Whether dropout is applied and labels are smoothed.
+            training: Whether dropout is applied, labels are smoothed and the divergence is added.
         """
+        r_drop = self.r_drop if training else 0.0
+        weights = ops.cast(ops.not_equal(labels, PAD_ID), "float32")
+        if r_drop:
+            source_ids, target_ids, labels, weights = (
+                ops.concatenate([rows, rows], axis=0) for rows in (source_ids, target_ids, labels, weights / 2)
+            )
         # (B, T, E): the logits of all positions never exist at once.
         hidden, _ = self.model.teacher_force(source_ids, target_ids, training)
         readout = self.model.readout
@@ -56,7 +64,8 @@ class Objective:
             ops.cast(matrix, hidden.dtype),
             ops.cast(bias, hidden.dtype),
             ops.reshape(labels, (-1,)),
-            ops.cast(ops.reshape(ops.not_equal(labels, PAD_ID), (-1,)), "float32"),
+            ops.reshape(weights, (-1,)),
             self.label_smoothing if training else 0.0,
+            r_drop,
         )
         return Sums(sums[0], sums[1])

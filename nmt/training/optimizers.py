@@ -96,7 +96,7 @@ def build_optimizer(
     Args:
         name: "adam" (Kingma and Ba 2015), "adamw" (Loshchilov and Hutter 2019) or "rmsprop".
         learning_rate: Schedule or constant.
-        weight_decay: Decoupled weight decay of "adamw" on all weights but the biases.
+        weight_decay: Decoupled weight decay of "adamw" on all weights but biases and gains.
         ema_decay: Decay an update of averaged weights kept beside the weights, or None for none.
     """
     shared: dict[str, Any] = {"learning_rate": learning_rate, "ema_decay": ema_decay}
@@ -105,7 +105,7 @@ def build_optimizer(
     if name == "rmsprop":
         return RMSprop(**shared)
     optimizer = AdamW(**shared, weight_decay=weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gain"])
     return optimizer
 
 

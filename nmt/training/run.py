@@ -83,9 +83,10 @@ class Run:
         num_parameters = sum(math.prod(shape) for shape in model_shapes(config.model, *sizes).values())
         self._memory_budget = memory_budget(num_parameters, with_averages=training.ema_decay is not None)
         self.model = build_model(config.model, *sizes, dtype=choose_precision(training.precision))
-        self._memory = UpdateMemory(config.model, num_parameters)
+        self._memory = UpdateMemory(config.model, num_parameters, training.num_passes())
         self.optimizer = configured_optimizer(training)
-        self.updater = Updater(Objective(self.model, training.label_smoothing), self.optimizer, training.clip_norm)
+        objective = Objective(self.model, training.label_smoothing, training.r_drop)
+        self.updater = Updater(objective, self.optimizer, training.clip_norm)
         self.state = TrainingState(run_dir.checkpoints, self.updater.variables, training.keep_checkpoints, made_from)
         self.display = Display(training.max_epochs, len(dataset), console)
         self.limits = Limits(

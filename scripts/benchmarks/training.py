@@ -92,6 +92,7 @@ def measure(config: Config, material: Material, num_repeats: int, *, with_bare_u
         epochs.append(_Epoch(seconds, limit.matrix_product_peak(dtype).median, *parts))
     lengths = (material.corpus.source_lengths + 1).tolist(), (material.corpus.target_lengths + 1).tolist()
     work = flops.training_work(config.model, material.target_vocabulary_size, zip(*lengths, strict=True))
+    work = work * config.training.num_passes()
     result: dict[str, Any] = {
         "backend": library_name(),
         "precision": config.training.precision,

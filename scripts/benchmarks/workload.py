@@ -141,4 +141,5 @@ def updater_of(config: Config, model: Any) -> Any:
     from nmt.training.update import Updater
 
     training = config.training
-    return Updater(Objective(model, training.label_smoothing), configured_optimizer(training), training.clip_norm)
+    objective = Objective(model, training.label_smoothing, training.r_drop)
+    return Updater(objective, configured_optimizer(training), training.clip_norm)

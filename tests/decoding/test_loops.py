@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nmt
-from nmt.config import EXTRA_TARGET_PIECES, DecodingConfig
+from nmt.config_decoding import EXTRA_TARGET_PIECES, DecodingConfig
 from nmt.decoding.hypothesis import Counts, Hypothesis, fall_back
 from nmt.decoding.loops import MAX_STRETCH, is_looping, most_repeats
 from nmt.decoding.search import Candidates

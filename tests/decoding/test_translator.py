@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from nmt.config import EXTRA_TARGET_PIECES, MAX_POSITIONS, DecodingConfig
+from nmt.config_decoding import EXTRA_TARGET_PIECES, MAX_POSITIONS, DecodingConfig
 from nmt.decoding.keras_model import KerasModel
 from nmt.decoding.numpy_model import NumpyModel
 from nmt.decoding.search import Finished

@@ -9,9 +9,9 @@ from keras import ops, tree
 from nmt.layers.decoder import Decoder, DecoderState
 from nmt.layers.encoder import EncoderOutput
 from tests.gradients import as_array
-from tests.layer_contract import check_layer
+from tests.layer_contract import FLOAT32_TOLERANCE, assert_near, check_layer
 
-BATCH, SOURCE, TARGET, EMBEDDING, MEMORY, UNITS, ATTENTION = 2, 7, 5, 3, 6, 4, 8
+BATCH, SOURCE, TARGET, EMBEDDING, MEMORY, UNITS, ATTENTION = 2, 7, 5, 3, 6, 16, 8
 MASK = np.arange(SOURCE) < np.array([[7], [4]])
 
 DECODERS = pytest.mark.parametrize("decoder_type", ["conditional", "input_feeding"])
@@ -26,16 +26,24 @@ def inputs(rng):
         "embedded": array(BATCH, TARGET, EMBEDDING),
         "state": DecoderState(array(BATCH, UNITS), array(BATCH, MEMORY)),
         "encoded": EncoderOutput(
-            array(BATCH, SOURCE, MEMORY), array(BATCH, SOURCE, ATTENTION), MASK, array(BATCH, MEMORY)
+            array(BATCH, SOURCE, MEMORY),
+            array(BATCH, SOURCE, ATTENTION),
+            MASK,
+            array(BATCH, MEMORY),
+            array(BATCH, SOURCE, EMBEDDING),
         ),
     }
 
 
-def weight_shapes(decoder_type: str, reset_after: bool) -> dict[str, tuple[int, ...]]:
+def weight_shapes(
+    decoder_type: str, reset_after: bool, layer_norm: bool, num_transitions: int
+) -> dict[str, tuple[int, ...]]:
     def cell(name: str, width: int) -> dict[str, tuple[int, ...]]:
         shapes = {"kernel": (width, 3 * UNITS), "recurrent_kernel": (UNITS, 3 * UNITS), "bias": (3 * UNITS,)}
         if reset_after:
             shapes["candidate_bias"] = (UNITS,)
+        if layer_norm:
+            shapes["gain"] = shapes["recurrent_gain"] = (3 * UNITS,)
         return {f"{name}/{key}": shape for key, shape in shapes.items()}
 
     context = (
@@ -43,6 +51,11 @@ def weight_shapes(decoder_type: str, reset_after: bool) -> dict[str, tuple[int, 
         if decoder_type == "conditional"
         else {"context_projection/kernel": (MEMORY, 3 * UNITS)}
     )
+    if layer_norm and decoder_type == "input_feeding":
+        context["context_gain"] = (3 * UNITS,)
+    for number in range(num_transitions):
+        shapes = cell(f"transition_{number}", 0)
+        context |= {name: shape for name, shape in shapes.items() if not name.endswith(("/kernel", "/gain"))}
     return {
         "attention/query_kernel": (UNITS, ATTENTION),
         "attention/memory_kernel": (MEMORY, ATTENTION),
@@ -53,30 +66,55 @@ def weight_shapes(decoder_type: str, reset_after: bool) -> dict[str, tuple[int, 
     }
 
 
-@pytest.mark.parametrize(("decoder_type", "reset_after"), [("conditional", True), ("input_feeding", False)])
-def test_contract(decoder_type, reset_after, inputs, tmp_path):
+@pytest.mark.parametrize(
+    ("decoder_type", "reset_after", "layer_norm", "num_transitions"),
+    [
+        ("conditional", True, False, 0),
+        ("conditional", False, True, 1),
+        ("conditional", True, False, 2),
+        ("input_feeding", True, False, 0),
+        ("input_feeding", False, True, 0),
+    ],
+)
+def test_contract(decoder_type, reset_after, layer_norm, num_transitions, inputs, tmp_path):
     check_layer(
         Decoder,
-        {"units": UNITS, "attention_units": ATTENTION, "decoder_type": decoder_type, "reset_after": reset_after},
+        {
+            "units": UNITS,
+            "attention_units": ATTENTION,
+            "decoder_type": decoder_type,
+            "reset_after": reset_after,
+            "layer_norm": layer_norm,
+            "num_transitions": num_transitions,
+        },
         inputs,
         output_shapes=((BATCH, TARGET, UNITS), (BATCH, TARGET, MEMORY), (BATCH, TARGET, SOURCE)),
-        weight_shapes=weight_shapes(decoder_type, reset_after),
+        weight_shapes=weight_shapes(decoder_type, reset_after, layer_norm, num_transitions),
         unknown_sizes={BATCH, SOURCE, TARGET},
         folder=tmp_path,
     )
 
 
-@DECODERS
-def test_call_is_step_after_step(decoder_type, inputs):
-    decoder = Decoder(UNITS, ATTENTION, decoder_type)
+@pytest.mark.parametrize(
+    ("decoder_type", "layer_norm", "num_transitions"),
+    [
+        ("conditional", False, 0),
+        ("conditional", True, 0),
+        ("conditional", True, 2),
+        ("input_feeding", False, 0),
+        ("input_feeding", True, 0),
+    ],
+)
+def test_call_is_step_after_step(decoder_type, layer_norm, num_transitions, inputs):
+    decoder = Decoder(UNITS, ATTENTION, decoder_type, layer_norm=layer_norm, num_transitions=num_transitions)
     inputs = tree.map_structure(ops.convert_to_tensor, inputs)
-    states, contexts, weights = decoder(**inputs)
-    state = inputs["state"]
+    expected = decoder(**inputs)
+    state, steps = inputs["state"], []
     for position in range(TARGET):
-        state, step_weights = decoder.step(inputs["embedded"][:, position], state, inputs["encoded"])
-        np.testing.assert_allclose(as_array(state.hidden), as_array(states)[:, position], atol=1e-6)
-        np.testing.assert_allclose(as_array(state.context), as_array(contexts)[:, position], atol=1e-6)
-        np.testing.assert_allclose(as_array(step_weights), as_array(weights)[:, position], atol=1e-6)
+        state, weights = decoder.step(inputs["embedded"][:, position], state, inputs["encoded"])
+        steps.append((state.hidden, state.context, weights))
+    for together, one_by_one in zip(expected, zip(*steps, strict=True), strict=True):
+        assert_near(np.stack([as_array(each) for each in one_by_one], axis=1), as_array(together), FLOAT32_TOLERANCE)
 
 
 @DECODERS
@@ -91,3 +129,9 @@ def test_only_input_feeding_depends_on_the_first_context(decoder_type, inputs):
 def test_unknown_type_is_refused():
     with pytest.raises(ValueError, match=r"must be 'input_feeding' or 'conditional'. Received: 'luong'"):
         Decoder(UNITS, ATTENTION, "luong")
+
+
+@pytest.mark.parametrize(("decoder_type", "num_transitions"), [("input_feeding", 1), ("conditional", -1)])
+def test_transitions_where_there_are_none_are_refused(decoder_type, num_transitions):
+    with pytest.raises(ValueError, match=f"Received: num_transitions={num_transitions}, decoder_type='{decoder_type}'"):
+        Decoder(UNITS, ATTENTION, decoder_type, num_transitions=num_transitions)

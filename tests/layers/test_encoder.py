@@ -14,7 +14,7 @@ from nmt.layers.encoder import Encoder, mean_over_tokens
 from tests.gradients import as_array
 from tests.layer_contract import check_layer
 
-BATCH, SOURCE, INPUTS, UNITS = 2, 7, 3, 4
+BATCH, SOURCE, INPUTS, UNITS = 2, 7, 3, 16  # of few numbers normalisation makes much of bfloat16's rounding
 MASK = np.arange(SOURCE) < np.array([[7], [4]])
 
 
@@ -23,8 +23,8 @@ def embedded(rng):
     return rng.normal(size=(BATCH, SOURCE, INPUTS)).astype("float32")
 
 
-@pytest.mark.parametrize("num_layers", [1, 2])
-def test_contract(num_layers, embedded, tmp_path):
+@pytest.mark.parametrize(("num_layers", "layer_norm"), [(1, False), (2, False), (2, True)])
+def test_contract(num_layers, layer_norm, embedded, tmp_path):
     weights = {}
     for depth in range(num_layers):
         for direction in ("forward", "backward"):
@@ -33,9 +33,17 @@ def test_contract(num_layers, embedded, tmp_path):
             weights[f"{cell}/recurrent_kernel"] = (UNITS, 3 * UNITS)
             weights[f"{cell}/bias"] = (3 * UNITS,)
             weights[f"{cell}/candidate_bias"] = (UNITS,)
+            if layer_norm:
+                weights |= {f"{cell}/gain": (3 * UNITS,), f"{cell}/recurrent_gain": (3 * UNITS,)}
     check_layer(
         Encoder,
-        {"units": UNITS, "num_layers": num_layers, "dropout_rate": 0.1, "variational_dropout": True},
+        {
+            "units": UNITS,
+            "num_layers": num_layers,
+            "dropout_rate": 0.1,
+            "variational_dropout": True,
+            "layer_norm": layer_norm,
+        },
         {"inputs": embedded, "mask": MASK},
         output_shapes=(BATCH, SOURCE, 2 * UNITS),
         weight_shapes=weights,

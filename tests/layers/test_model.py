@@ -5,8 +5,6 @@ What it computes is checked against NumPy in `tests/numerics/`.
 
 from __future__ import annotations
 
-import itertools
-
 import keras
 import numpy as np
 import pytest
@@ -21,18 +19,28 @@ E, H, D, A, V = 3, 2, 4, 5, 11
 """Sizes of the tiny model: embedding, encoder, decoder, attention, vocabulary."""
 
 
-def expected_weights(decoder: str, ties: str, reset_after: bool, layers: int) -> dict[str, tuple[int, ...]]:
+def cell_weights(inputs: int | None, units: int, reset_after: bool, layer_norm: bool) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {"recurrent_kernel": (units, 3 * units), "bias": (3 * units,)}
+    if inputs is not None:
+        shapes |= {"kernel": (inputs, 3 * units)} | ({"gain": (3 * units,)} if layer_norm else {})
+    if reset_after:
+        shapes["candidate_bias"] = (units,)
+    if layer_norm:
+        shapes["recurrent_gain"] = (3 * units,)
+    return shapes
+
+
+def expected_weights(
+    decoder: str, ties: str, reset_after: bool, layers: int, layer_norm: bool = False, transitions: int = 0
+) -> dict[str, tuple[int, ...]]:
     """Names and shapes of all weights. Model files are read by them: no name here may ever change."""
     shapes = {"target_embedding/embeddings": (V, E)}
     if ties != "all":
         shapes["source_embedding/embeddings"] = (V, E)
 
-    def cell(name: str, inputs: int, units: int) -> None:
-        shapes[f"{name}/kernel"] = (inputs, 3 * units)
-        shapes[f"{name}/recurrent_kernel"] = (units, 3 * units)
-        shapes[f"{name}/bias"] = (3 * units,)
-        if reset_after:
-            shapes[f"{name}/candidate_bias"] = (units,)
+    def cell(name: str, inputs: int | None, units: int) -> None:
+        weights = cell_weights(inputs, units, reset_after, layer_norm)
+        shapes.update({f"{name}/{weight}": shape for weight, shape in weights.items()})
 
     for depth in range(layers):
         for direction in ("forward", "backward"):
@@ -46,8 +54,12 @@ def expected_weights(decoder: str, ties: str, reset_after: bool, layers: int) ->
     cell("decoder/cell", E, D)
     if decoder == "conditional":
         cell("decoder/context_cell", 2 * H, D)
+        for number in range(transitions):
+            cell(f"decoder/transition_{number}", None, D)
     else:
         shapes["decoder/context_projection/kernel"] = (2 * H, 3 * D)
+        if layer_norm:
+            shapes["decoder/context_gain"] = (3 * D,)
     shapes["readout/state_kernel"] = (D, E)
     shapes["readout/context_kernel"] = (2 * H, E)
     shapes["readout/embedding_kernel"] = (E, E)
@@ -65,11 +77,19 @@ def named_shapes(model: Seq2Seq) -> dict[str, tuple[int, ...]]:
 @pytest.mark.parametrize("decoder", ["conditional", "input_feeding"])
 @pytest.mark.parametrize("ties", ["none", "target", "all"])
 def test_weights_and_their_names(decoder, ties, rng):
-    for reset_after, layers in itertools.product((True, False), (1, 2)):
+    for reset_after, layers, norm in ((True, 1, False), (True, 2, True), (False, 1, True), (False, 2, False)):
+        transitions = layers if decoder == "conditional" else 0
         model = tiny_model(
-            rng, decoder=decoder, tied_embeddings=ties, reset_after=reset_after, encoder_layers=layers, dropout_rate=0.1
+            rng,
+            decoder=decoder,
+            tied_embeddings=ties,
+            reset_after=reset_after,
+            encoder_layers=layers,
+            layer_norm=norm,
+            decoder_transitions=transitions,
+            dropout_rate=0.1,
         )
-        expected = expected_weights(decoder, ties, reset_after, layers)
+        expected = expected_weights(decoder, ties, reset_after, layers, norm, transitions)
         assert named_shapes(model) == expected
         assert len({id(weight) for weight in model.named_weights().values()}) == len(model.weights) == len(expected)
         assert {id(weight) for weight in model.trainable_weights} == {id(weight) for weight in model.weights}
@@ -111,7 +131,7 @@ def test_one_embedding_needs_one_vocabulary():
         Seq2Seq(source_vocabulary_size=8, target_vocabulary_size=9, tied_embeddings="all")
 
 
-@pytest.fixture(params=["conditional-after-all", "input_feeding-before-none-2"])
+@pytest.fixture(params=["conditional-after-all", "input_feeding-before-none-2", "conditional-before-transitions-norm"])
 def model(request, rng):
     return tiny_model(rng, **ARCHITECTURES[request.param], dropout_rate=0.1, recurrent_dropout_rate=0.1)
 

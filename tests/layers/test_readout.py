@@ -19,12 +19,18 @@ def inputs(rng):
     return {name: rng.uniform(-1, 1, size=(BATCH, TARGET, size)).astype("float32") for name, size in sizes.items()}
 
 
+@pytest.fixture
+def lexical_input(rng):
+    return {"lexical": rng.uniform(-1, 1, size=(BATCH, TARGET, EMBEDDING)).astype("float32")}
+
+
+@pytest.mark.parametrize("lexical", [True, False])
 @pytest.mark.parametrize("tied", [True, False])
-def test_contract(tied, inputs, tmp_path):
+def test_contract(tied, lexical, inputs, lexical_input, tmp_path):
     check_layer(
         Readout,
-        {"vocabulary_size": VOCABULARY, "units": EMBEDDING, "tied": tied, "dropout_rate": 0.3},
-        inputs,
+        {"vocabulary_size": VOCABULARY, "units": EMBEDDING, "tied": tied, "dropout_rate": 0.3, "lexical": lexical},
+        inputs | (lexical_input if lexical else {}),
         output_shapes=(BATCH, TARGET, EMBEDDING),
         weight_shapes={
             "state_kernel": (UNITS, EMBEDDING),
@@ -33,7 +39,8 @@ def test_contract(tied, inputs, tmp_path):
             "bias": (EMBEDDING,),
             "output_bias": (VOCABULARY,),
         }
-        | ({} if tied else {"output_matrix": (VOCABULARY, EMBEDDING)}),
+        | ({} if tied else {"output_matrix": (VOCABULARY, EMBEDDING)})
+        | ({"lexical_kernel": (EMBEDDING, EMBEDDING)} if lexical else {}),
         unknown_sizes={BATCH, TARGET},
         folder=tmp_path,
     )
@@ -57,6 +64,18 @@ def test_formula(tied, inputs, rng):
     np.testing.assert_allclose(as_array(hidden), expected, atol=1e-5)
     logits = expected @ (embeddings if tied else w["output_matrix"]).T + w["output_bias"]
     np.testing.assert_allclose(as_array(readout.logits(hidden, embeddings)), logits, atol=1e-4)
+
+
+def test_lexical_model_adds_a_linear_term(inputs, lexical_input, rng):
+    readout = Readout(VOCABULARY, EMBEDDING, lexical=True)
+    readout(**inputs, **lexical_input)
+    readout.set_weights([rng.normal(size=weight.shape) for weight in readout.weights])
+    without = Readout(VOCABULARY, EMBEDDING)
+    without(**inputs)
+    kernel = as_array(readout.lexical_kernel)
+    without.set_weights([as_array(weight) for weight in readout.weights if weight.name != "lexical_kernel"])
+    expected = as_array(without(**inputs)) + lexical_input["lexical"] @ kernel
+    np.testing.assert_allclose(as_array(readout(**inputs, **lexical_input)), expected, atol=1e-5)
 
 
 def test_one_position_is_as_good_as_many(inputs):

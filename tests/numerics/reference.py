@@ -30,12 +30,24 @@ def softmax(x: np.ndarray) -> np.ndarray:
     return exponentials / exponentials.sum()
 
 
-def gru_step(x: np.ndarray, h: np.ndarray, weights: Weights, dropped_h: np.ndarray | None = None) -> np.ndarray:
+def gru_step(
+    x: np.ndarray,
+    h: np.ndarray,
+    weights: Weights,
+    dropped_h: np.ndarray | None = None,
+    fed: tuple[np.ndarray, Weights] | None = None,
+) -> np.ndarray:
     """Cho et al. 2014, equations 5 to 8; with "candidate_bias", the variant that resets after the product.
 
-    `dropped_h` stands for h wherever h is multiplied by a matrix.
+    `dropped_h` stands for h wherever h is multiplied by a matrix. `fed` is a second input with its kernel, and its gain
+    where products are normalised.
     """
-    w_z, w_r, w_c = np.split(weights["kernel"], 3, axis=1)
+    if "recurrent_gain" in weights:
+        return normalized_gru_step(x, h, weights, dropped_h, fed)
+    kernel = weights["kernel"]
+    if fed is not None:
+        x, kernel = np.concatenate([x, fed[0]]), np.concatenate([kernel, fed[1]["kernel"]])
+    w_z, w_r, w_c = np.split(kernel, 3, axis=1)
     u_z, u_r, u_c = np.split(weights["recurrent_kernel"], 3, axis=1)
     b_z, b_r, b_c = np.split(weights["bias"], 3)
     d = h if dropped_h is None else dropped_h
@@ -46,6 +58,47 @@ def gru_step(x: np.ndarray, h: np.ndarray, weights: Weights, dropped_h: np.ndarr
     else:
         c = np.tanh(x @ w_c + b_c + (r * d) @ u_c)
     return z * h + (1 - z) * c
+
+
+def layer_norm(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """Ba et al. 2016, equation 4; the variance has 1e-5 added."""
+    return gain * (x - x.mean()) / np.sqrt(x.var() + 1e-5)
+
+
+def normalized_gru_step(
+    x: np.ndarray,
+    h: np.ndarray,
+    weights: Weights,
+    dropped_h: np.ndarray | None,
+    fed: tuple[np.ndarray, Weights] | None,
+) -> np.ndarray:
+    """Ba et al. 2016, supplementary material: both gates are one layer, the candidate is another."""
+    units = len(h)
+    of_gates, of_c = slice(0, 2 * units), slice(2 * units, 3 * units)
+    u = weights["recurrent_kernel"]
+    d = h if dropped_h is None else dropped_h
+
+    def from_inputs(part: slice) -> np.ndarray:
+        total = weights["bias"][part]
+        for one, w in [(x, weights)] + ([] if fed is None else [fed]):
+            total = total + layer_norm(one @ w["kernel"][:, part], w["gain"][part])
+        return total
+
+    def from_state(state: np.ndarray, part: slice) -> np.ndarray:
+        return layer_norm(state @ u[:, part], weights["recurrent_gain"][part])
+
+    z, r = np.split(sigmoid(from_inputs(of_gates) + from_state(d, of_gates)), 2)
+    if "candidate_bias" in weights:
+        c = np.tanh(from_inputs(of_c) + r * (from_state(d, of_c) + weights["candidate_bias"]))
+    else:
+        c = np.tanh(from_inputs(of_c) + from_state(r * d, of_c))
+    return z * h + (1 - z) * c
+
+
+def transition_step(h: np.ndarray, weights: Weights, dropped_h: np.ndarray | None = None) -> np.ndarray:
+    """Miceli Barone et al. 2017, section 2.3: a GRU whose input is nothing, so that of W x + b the bias is left."""
+    nothing = {"kernel": np.zeros((1, 3 * len(h))), "gain": np.ones(3 * len(h))}
+    return gru_step(np.zeros(1), h, weights | nothing, dropped_h)
 
 
 def gru(xs: np.ndarray, w: Weights, reverse: bool = False, drop: np.ndarray | None = None) -> np.ndarray:
@@ -98,10 +151,13 @@ def decode(
             query = gru_step(y, hidden, part(w, "cell"), hidden * drop)
             context, weights = attend(query, memory, attention)
             hidden = gru_step(context, query, part(w, "context_cell"), query * drop)
+            number = 0
+            while transition := part(w, f"transition_{number}"):
+                hidden = transition_step(hidden, transition, hidden * drop)
+                number += 1
         else:
-            cell = part(w, "cell")
-            cell["kernel"] = np.concatenate([cell["kernel"], w["context_projection/kernel"]])
-            hidden = gru_step(np.concatenate([y, context]), hidden, cell, hidden * drop)
+            feeding = {"kernel": w["context_projection/kernel"], "gain": w.get("context_gain")}
+            hidden = gru_step(y, hidden, part(w, "cell"), hidden * drop, (context, feeding))
             context, weights = attend(hidden, memory, attention)
         steps.append((hidden, context, weights))
     states, contexts, attention_weights = (np.stack(column) for column in zip(*steps, strict=True))
@@ -117,12 +173,19 @@ def translate_forced(
     memory = encode(source_table[list(source_ids)], part(weights, "encoder"))
     bridge = part(weights, "bridge/dense")
     hidden = np.tanh(memory.mean(axis=0) @ bridge["kernel"] + bridge["bias"])
-    embedded = target_table[list(target_ids)]
+    sources, embedded = source_table[list(source_ids)], target_table[list(target_ids)]
     states, contexts, attention = decode(embedded, hidden, memory, part(weights, "decoder"), conditional)
     w = part(weights, "readout")
     t = np.tanh(
         states @ w["state_kernel"] + contexts @ w["context_kernel"] + embedded @ w["embedding_kernel"] + w["bias"]
     )
+    if "lexical_kernel" in w:
+        t = np.stack(
+            [
+                row + sum(share * (x @ w["lexical_kernel"]) for share, x in zip(shares, sources, strict=True))
+                for row, shares in zip(t, attention, strict=True)
+            ]
+        )
     return t @ w.get("output_matrix", target_table).T + w["output_bias"], attention
 
 

@@ -35,7 +35,7 @@ def model(request, seq2seq):
 def numpy_model_of(seq2seq) -> NumpyModel:
     config = seq2seq.get_config()
     weights = {name: as_array(weight) for name, weight in seq2seq.named_weights().items()}
-    names = ("encoder_layers", "decoder", "reset_after")
+    names = ("encoder_layers", "decoder", "reset_after", "layer_norm", "decoder_transitions")
     return NumpyModel(weights, **{name: config[name] for name in names})
 
 

@@ -47,9 +47,9 @@ def problem(rng: np.random.Generator, num_rows: int, dtype: str = "float32"):
     return variables, ops.convert_to_tensor(labels), ops.convert_to_tensor(weights)
 
 
-def projected(variables, labels, weights, label_smoothing):
+def projected(variables, labels, weights, label_smoothing, r_drop=0.0):
     hidden, matrix, bias = (variable + 0 for variable in variables)  # tensors, as the loss wants them
-    return projected_cross_entropy(hidden, matrix, bias, labels, weights, label_smoothing)
+    return projected_cross_entropy(hidden, matrix, bias, labels, weights, label_smoothing, r_drop)
 
 
 def plain(variables, labels, weights, label_smoothing):
@@ -80,6 +80,47 @@ def test_blocks_are_the_whole(num_rows, label_smoothing, rng, monkeypatch):
 
 def test_blocks_of_the_real_size(rng):
     check_against_plain(rng, losses.MAX_ROWS_PER_BLOCK + 3, 0.1)
+
+
+def divergence(logits: np.ndarray) -> float:
+    """Returns KL(p || q) + KL(q || p) of two rows of logits, written out."""
+    p, q = np.exp(logits.astype("float64"))
+    p, q = p / p.sum(), q / q.sum()
+    return float(p @ np.log(p / q) + q @ np.log(q / p))
+
+
+@pytest.mark.parametrize("num_positions", [1, 2, 5])
+def test_r_drop_is_the_formula(num_positions, rng, monkeypatch):
+    """Blocks of at most three rows: a position, or two, each with both its passes."""
+    monkeypatch.setattr(losses, "MAX_ROWS_PER_BLOCK", 3)
+    variables, labels, weights = problem(rng, 2 * num_positions)
+    weights = ops.tile(weights[:num_positions], (2,))
+    hidden, matrix, bias = map(as_array, variables)
+    logits = hidden @ matrix.T + bias
+    smoothed, nll = reference.token_losses(as_array(labels), logits, 0.1)
+    divergences = [divergence(logits[[row, row + num_positions]]) for row in range(num_positions)] * 2
+    sums = as_array(projected(variables, labels, weights, 0.1, r_drop=3.0))
+    expected = [as_array(weights) @ (smoothed + 3.0 / 4 * np.array(divergences)), as_array(weights) @ nll]
+    np.testing.assert_allclose(sums, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_gradient_of_r_drop(rng, monkeypatch):
+    monkeypatch.setattr(losses, "MAX_ROWS_PER_BLOCK", 3)
+    variables, labels, weights = problem(rng, 10)
+    weights = ops.tile(weights[:5], (2,))
+
+    def plain_with_divergence():
+        hidden, matrix, bias = (variable + 0 for variable in variables)
+        log_p = ops.log_softmax(ops.matmul(hidden, ops.transpose(matrix)) + bias)
+        difference = log_p[:5] - log_p[5:]
+        divergences = ops.sum((ops.exp(log_p[:5]) - ops.exp(log_p[5:])) * difference, axis=-1)
+        return plain(variables, labels, weights, 0.1)[0] + 2 * 3.0 / 4 * ops.sum(weights[:5] * divergences)
+
+    actual = value_and_gradients(lambda: projected(variables, labels, weights, 0.1, r_drop=3.0)[0] ** 2, variables)
+    expected = value_and_gradients(lambda: plain_with_divergence() ** 2, variables)
+    np.testing.assert_allclose(actual[0], expected[0], rtol=1e-4)
+    for one, other in zip(actual[1], expected[1], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3 * np.abs(other).max() + 1e-5)
 
 
 @SMOOTHING

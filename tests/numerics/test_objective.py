@@ -35,6 +35,38 @@ def test_labels_are_smoothed_in_training_alone(rng):
     assert nll == pytest.approx(expected, rel=1e-5)
 
 
+def test_r_drop_goes_twice_through_a_batch_and_counts_it_once(rng):
+    model = tiny_model(rng)
+    # Without dropout both passes agree: the divergence is 0.
+    once, twice = (sums_of(Objective(model, LABEL_SMOOTHING, r_drop), training=True) for r_drop in (0.0, 5.0))
+    np.testing.assert_allclose(twice, once, rtol=1e-5)
+
+
+def test_r_drop_compares_the_passes_of_each_position(rng, monkeypatch):
+    model = tiny_model(rng)
+    inputs, labels = padded()
+    labels = as_array(labels).astype("int32")
+    num_pairs, length = labels.shape
+    hidden = rng.normal(size=(2 * num_pairs, length, model.readout.units)).astype("float32")
+    monkeypatch.setattr(model, "teacher_force", lambda *args: (ops.convert_to_tensor(hidden), None))
+    loss, nll = (float(as_array(x)) for x in Objective(model, 0.0, 2.0)(**inputs, labels=labels, training=True))
+
+    logits = as_array(model.readout.logits(ops.convert_to_tensor(hidden), model.target_embedding.embeddings))
+    log_p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    first, second = log_p[:num_pairs], log_p[num_pairs:]
+    real = labels != 0
+    at_labels = [np.take_along_axis(x, labels[..., None], axis=-1)[..., 0][real].sum() for x in (first, second)]
+    divergence = ((np.exp(first) - np.exp(second)) * (first - second)).sum(axis=-1)[real].sum()
+    assert nll == pytest.approx(-sum(at_labels) / 2, rel=1e-5)
+    assert loss == pytest.approx(-sum(at_labels) / 2 + 2.0 / 4 * divergence, rel=1e-5)
+
+
+def test_r_drop_is_of_training_alone(rng):
+    model = tiny_model(rng, dropout_rate=0.5)
+    losses = [sums_of(Objective(model, 0.0, r_drop), training=False) for r_drop in (0.0, 5.0)]
+    assert losses[0] == losses[1]
+
+
 def test_mixed_precision(rng):
     model = tiny_model(rng, dtype="mixed_bfloat16", decoder="input_feeding", reset_after=False)
     expected, _ = reference.mean_loss(rows(), reference_weights(model), False, LABEL_SMOOTHING)

@@ -19,9 +19,10 @@ from nmt.layers.gates import GRUWeights, gru_step
 from nmt.layers.recurrence import GRU, gru_scan
 from tests.gradients import as_array, value_and_gradients
 
-BATCH, SOURCE, INPUTS, UNITS, MEMORY, ATTENTION = 3, 5, 3, 4, 6, 2
+BATCH, SOURCE, INPUTS, UNITS, MEMORY, ATTENTION = 3, 5, 3, 8, 6, 2
 
 RESET_AFTER = pytest.mark.parametrize("reset_after", [True, False])
+LAYER_NORM = pytest.mark.parametrize("layer_norm", [False, True])
 LENGTH = pytest.mark.parametrize(("length", "dropout"), [(1, False), (4, True)])
 
 
@@ -50,14 +51,19 @@ def assert_same_gradients(rng, scans, inputs):
         assert other.any()
 
 
-def cell_weights(rng, reset_after):
-    return GRUWeights(rng.normal(size=(UNITS, 3 * UNITS)), rng.normal(size=UNITS) if reset_after else None)
+def cell_weights(rng, reset_after, layer_norm):
+    return GRUWeights(
+        rng.normal(size=(UNITS, 3 * UNITS)),
+        rng.normal(size=UNITS) if reset_after else None,
+        rng.normal(size=3 * UNITS) if layer_norm else None,
+    )
 
 
 @LENGTH
 @RESET_AFTER
+@LAYER_NORM
 @pytest.mark.parametrize("reverse", [False, True])
-def test_gru(reset_after, reverse, length, dropout, rng):
+def test_gru(reset_after, layer_norm, reverse, length, dropout, rng):
     mask = recurrent_mask(rng, dropout)
 
     def plain(inputs):
@@ -74,16 +80,17 @@ def test_gru(reset_after, reverse, length, dropout, rng):
     inputs = (
         rng.normal(size=(length, BATCH, 3 * UNITS)),
         rng.normal(size=(BATCH, UNITS)),
-        cell_weights(rng, reset_after),
+        cell_weights(rng, reset_after, layer_norm),
     )
     assert_same_gradients(rng, (plain, by_hand), inputs)
 
 
 @RESET_AFTER
+@LAYER_NORM
 @pytest.mark.parametrize("reverse", [False, True])
-def test_gru_with_masked_positions(reset_after, reverse, rng):
+def test_gru_with_masked_positions(reset_after, layer_norm, reverse, rng):
     """Against a state that is left alone by a choice instead of a shut gate; one sentence is masked throughout."""
-    layer = GRU(UNITS, reset_after, reverse)
+    layer = GRU(UNITS, reset_after, reverse, layer_norm=layer_norm)
     layer.build((None, None, INPUTS))
     layer.set_weights([rng.normal(size=weight.shape) for weight in layer.weights])
     inputs = keras.Variable(rng.normal(size=(BATCH, SOURCE, INPUTS)).astype("float32"))
@@ -112,8 +119,9 @@ def test_gru_with_masked_positions(reset_after, reverse, rng):
 
 @LENGTH
 @RESET_AFTER
-@pytest.mark.parametrize("num_cells", [1, 2])
-def test_decoder(num_cells, reset_after, length, dropout, rng):
+@LAYER_NORM
+@pytest.mark.parametrize("num_cells", [1, 2, 4])
+def test_decoder(num_cells, reset_after, layer_norm, length, dropout, rng):
     """Every input's gradient, from states, contexts and attention weights; one sentence is masked throughout."""
     mask = ops.convert_to_tensor(np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 0, 0, 0]], bool))
     dropped = recurrent_mask(rng, dropout)
@@ -129,17 +137,19 @@ def test_decoder(num_cells, reset_after, length, dropout, rng):
         return decoder_scan(given._replace(mask=mask, recurrent_mask=dropped))
 
     weights = DecoderWeights(
-        tuple(cell_weights(rng, reset_after) for _ in range(num_cells)),
+        tuple(cell_weights(rng, reset_after, layer_norm) for _ in range(num_cells)),
         AttentionWeights(rng.normal(size=(UNITS, ATTENTION)), rng.normal(size=(ATTENTION, 1))),
         rng.normal(size=(MEMORY, 3 * UNITS)),
-        rng.normal(size=3 * UNITS) if num_cells == 2 else None,
+        rng.normal(size=3 * UNITS) if num_cells > 1 else None,
+        rng.normal(size=3 * UNITS) if layer_norm else None,
+        tuple(rng.normal(size=3 * UNITS) for _ in range(num_cells - 2)),
     )
     # The conditional decoder reads no previous context.
     context = ops.zeros((BATCH, MEMORY))
     state = DecoderState(rng.normal(size=(BATCH, UNITS)), None)
     inputs = DecoderInputs(
         rng.normal(size=(length, BATCH, 3 * UNITS)),
-        state if num_cells == 2 else state._replace(context=rng.normal(size=(BATCH, MEMORY))),
+        state if num_cells > 1 else state._replace(context=rng.normal(size=(BATCH, MEMORY))),
         rng.normal(size=(BATCH, SOURCE, MEMORY)),
         rng.normal(size=(BATCH, SOURCE, ATTENTION)),
         None,

@@ -14,6 +14,9 @@ from tests.gradients import as_array
 
 VOCABULARY = 11
 
+WIDE = {"encoder_size": 6, "decoder_size": 8}
+"""Of two numbers, normalised ones have no slope; of few they have a steep one where the two are near."""
+
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "conditional-after-all": {"decoder": "conditional", "reset_after": True, "tied_embeddings": "all"},
     "input_feeding-before-none-2": {
@@ -25,6 +28,24 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     },
     "conditional-before-target": {"decoder": "conditional", "reset_after": False, "tied_embeddings": "target"},
     "input_feeding-after-all": {"decoder": "input_feeding", "reset_after": True, "tied_embeddings": "all"},
+    "conditional-after-lexical": {"decoder": "conditional", "reset_after": True, "lexical_model": True},
+    "input_feeding-before-lexical-none": {
+        "decoder": "input_feeding",
+        "reset_after": False,
+        "tied_embeddings": "none",
+        "lexical_model": True,
+    },
+    "conditional-after-norm": {"decoder": "conditional", "reset_after": True, "layer_norm": True, **WIDE},
+    "conditional-before-norm": {"decoder": "conditional", "reset_after": False, "layer_norm": True, **WIDE},
+    "conditional-after-transitions": {"decoder": "conditional", "reset_after": True, "decoder_transitions": 1},
+    "conditional-before-transitions-norm": {
+        "decoder": "conditional",
+        "reset_after": False,
+        "layer_norm": True,
+        "decoder_transitions": 2,
+        **WIDE,
+    },
+    "input_feeding-after-norm": {"decoder": "input_feeding", "reset_after": True, "layer_norm": True, **WIDE},
 }
 """Both decoders with both variants of the GRU, and every choice of the other options."""
 

@@ -42,6 +42,19 @@ def test_a_pair_of_one_token_meets_each_weight_once(decoder: str, layers: int, t
     assert decoding_work(model, VOCABULARY, [(1, 1)], beam_size=1).matrix_products == 2 * terms
 
 
+def test_transitions_meet_their_weights_once_a_step() -> None:
+    plain, deep = (config(decoder="conditional", decoder_transitions=number) for number in (0, 2))
+    works = [decoding_work(model, VOCABULARY, [(4, 3)], beam_size=1).matrix_products for model in (plain, deep)]
+    assert works[1] - works[0] == 2 * 3 * 2 * 5 * 15  # multiply and add; 3 steps of 2 cells, state to three gates
+
+
+def test_a_lexical_model_sums_embeddings_and_has_a_product_a_step() -> None:
+    plain, lexical = (config(lexical_model=chosen) for chosen in (False, True))
+    works = [decoding_work(model, VOCABULARY, [(4, 3)], beam_size=1).matrix_products for model in (plain, lexical)]
+    width = plain.embedding_size
+    assert works[1] - works[0] == 2 * (4 * 3 * width + 3 * width * width)  # multiply and add
+
+
 def test_pairs_add_up() -> None:
     pairs = [(4, 3), (1, 9), (20, 1)]
     parts = [training_work(config(), VOCABULARY, [pair]) for pair in pairs]

@@ -38,6 +38,11 @@ MEASURED = [
     (80, 20, 80, {"decoder_size": 1024}, 12_881_472, 964),
     (80, 80, 80, {"embedding_size": 512}, 9_747_776, 708),
     (80, 80, 80, {"decoder": "input_feeding"}, 5_665_856, 604),
+    (80, 80, 20, {"layer_norm": True}, 6_463_552, 599),
+    (80, 20, 80, {"layer_norm": True}, 6_463_552, 876),
+    (80, 80, 80, {"layer_norm": True, "reset_after": False}, 6_462_016, 1157),
+    (80, 80, 80, {"layer_norm": True, "decoder": "input_feeding"}, 5_673_536, 928),
+    (80, 20, 80, {"decoder_transitions": 2}, 8_031_296, 979),
 ]
 
 
@@ -46,6 +51,12 @@ def test_is_near_what_was_measured(num_pairs, source, target, changes, num_param
     config = MODEL.model_copy(update=changes)
     estimate = UpdateMemory(config, num_parameters).estimate(batch(num_pairs, source, target))
     assert 0.9 < estimate / 2**20 / megabytes < 1.3
+
+
+def test_two_passes_are_twice_the_pairs():
+    pairs, twice = batch(40, 60, 50), batch(80, 60, 50)
+    two_passes = UpdateMemory(MODEL, NUM_PARAMETERS, num_passes=2)
+    assert two_passes.estimate(pairs) == UpdateMemory(MODEL, NUM_PARAMETERS).estimate(twice)
 
 
 def test_a_batch_that_fits_stays_whole():

@@ -132,7 +132,7 @@ def test_weight_decay_leaves_biases_alone(rng):
         np.testing.assert_allclose(as_array(weight.value), before[name] * factor, rtol=1e-6, err_msg=name)
 
 
-def test_weight_decay_of_a_model_spares_its_biases_alone():
+def test_weight_decay_of_a_model_spares_its_biases_and_gains_alone():
     from nmt.model import Seq2Seq
 
     model = Seq2Seq(
@@ -142,6 +142,8 @@ def test_weight_decay_of_a_model_spares_its_biases_alone():
         encoder_size=3,
         decoder_size=3,
         attention_size=3,
+        decoder="input_feeding",
+        layer_norm=True,
     )
     optimizer = build_optimizer("adamw", 0.1, weight_decay=0.5)
     optimizer.build(model.trainable_variables)
@@ -150,9 +152,8 @@ def test_weight_decay_of_a_model_spares_its_biases_alone():
         weight.assign(ops.ones(weight.shape))
     optimizer.apply([ops.zeros(weight.shape) for weight in model.trainable_variables], model.trainable_variables)
     shrunk = {name for name, weight in weights.items() if as_array(weight.value).max() < 1}
-    assert {name for name in weights if name.rpartition("/")[2] in ("bias", "candidate_bias", "output_bias")} == (
-        weights.keys() - shrunk
-    )
+    spared = {"bias", "candidate_bias", "output_bias", "gain", "recurrent_gain", "context_gain"}
+    assert {name for name in weights if name.rpartition("/")[2] in spared} == weights.keys() - shrunk
 
 
 @pytest.mark.parametrize("name", ["adam", "rmsprop"])

@@ -166,7 +166,7 @@ VARIANTS = {
         "training.metric": "loss",
         "training.ema_decay": 0.5,
     },
-    "nothing tied, two layers, the other GRU": {
+    "nothing tied, two layers, the other GRU, normalised, deep transitions, lexical model": {
         "model.tied_embeddings": "none",
         "model.encoder_layers": 2,
         "model.reset_after": False,
@@ -174,6 +174,9 @@ VARIANTS = {
         "model.recurrent_dropout_rate": 0.1,
         "model.source_word_dropout": 0.1,
         "model.target_word_dropout": 0.1,
+        "model.lexical_model": True,
+        "model.layer_norm": True,
+        "model.decoder_transitions": 2,
         "training.optimizer": "adamw",
         "training.metric": "chrf",
         "decoding.beam_size": 1,

@@ -9,7 +9,7 @@ import pytest
 import sacrebleu
 from keras import ops
 
-from nmt.config import DecodingConfig
+from nmt.config_decoding import DecodingConfig
 from nmt.decoding.numpy_model import NumpyModel
 from nmt.decoding.translator import Translator
 from nmt.evaluation.metrics import MetricScore
