@@ -3,8 +3,9 @@
 The rules are powers of the number of words on a side, through the one point that was tuned by hand: the 29,000 captions
 of Multi30k (configs/multi30k-en-de.yaml). Which way they go, and how far for 5 thousand pairs, follows Sennrich and
 Zhang 2019 (https://arxiv.org/abs/1905.11901): the less text, the fewer pieces, the smaller batches, the more dropout
-and label smoothing. They are meant for 5 thousand to 1 million pairs. This module knows numbers and plain values,
-nothing of files, of Keras, or of the configuration beyond its keys.
+and label smoothing. With 5 and 15 thousand captions R-Drop with less dropout did better than more of it (docs/log.md).
+They are meant for 5 thousand to 1 million pairs. This module knows numbers and plain values, nothing of files, of
+Keras, or of the configuration beyond its keys.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ KEYS = (
     "model.encoder_layers",
     "model.decoder_size",
     "model.attention_size",
+    "model.lexical_model",
     "model.dropout_rate",
     "batching.size",
     "training.max_epochs",
@@ -32,6 +34,7 @@ KEYS = (
     "training.schedule.warmup_updates",
     "training.schedule.decay_updates",
     "training.label_smoothing",
+    "training.r_drop",
     "training.ema_decay",
     "training.validate_every_epochs",
     "training.early_stopping_patience",
@@ -44,6 +47,7 @@ _REFERENCE_BATCH_PIECES = 1045  # 64 captions, as `num_pieces` counts them
 _FEW_WORDS = 57_000  # 5 thousand captions
 _MANY_WORDS = 12_000_000  # 1 million captions
 _DEEP_FROM_WORDS = 3_000_000
+_R_DROP_BELOW_WORDS = 250_000  # 22 thousand captions
 _ONE_SCRIPT = 0.4  # English and German have 0.75, two scripts 0
 
 _UNTRANSLATED, _SWAPPED, _MOST = 0.02, 0.02, 0.5
@@ -106,6 +110,7 @@ def choose(statistics: Statistics, given: Mapping[str, Any], defaults: Mapping[s
     words = num_words(statistics)
     _choose_pieces(sheet, statistics, words)
     _choose_model(sheet, words)
+    _choose_regularisation(sheet, words)
     _choose_batches(sheet, statistics, words)
     _choose_course(sheet, statistics, words)
     _choose_validation(sheet, statistics)
@@ -165,11 +170,23 @@ def _choose_model(sheet: _Sheet, words: float) -> None:
     sheet.choose("model.decoder_size", _multiple(1.5 * width, 32), "half as wide again as an encoder's direction")
     layers = 2 if words >= _DEEP_FROM_WORDS else 1
     sheet.choose("model.encoder_layers", layers, f"a second one from {_DEEP_FROM_WORDS:,} words on")
+    sheet.choose("model.lexical_model", True, "words that are seldom seen keep their translations")
+
+
+def _choose_regularisation(sheet: _Sheet, words: float) -> None:
+    weight, reason = 0.0, f"twice the work, which pays below {_R_DROP_BELOW_WORDS:,} words"
+    if sheet.gives("model.dropout_rate", 0.0):
+        reason = "without dropout two passes are the same"
+    elif words < _R_DROP_BELOW_WORDS:
+        weight, reason = 1.0, "two dropouts of a sentence are drawn together: twice the work, for little text"
+    sheet.choose("training.r_drop", weight, reason)
     sheet.choose(
         "model.dropout_rate",
-        _step(0.4 - 0.2 * _decades(words), 0.05, 0.1, 0.5),
-        "the less text, the more: 0.4 for 29,000 captions, 0.2 less for ten times as much",
+        _step(0.4 - 0.2 * _decades(words), 0.05, 0.1, 0.4),
+        "0.4 up to 29,000 captions, 0.2 less for ten times as much text",
     )
+    smoothing = _step(0.1 - 0.13 * _decades(words), 0.05, 0.1, 0.2)
+    sheet.choose("training.label_smoothing", smoothing, "0.1; up to 0.2 for less text than 29,000 captions")
 
 
 def _choose_batches(sheet: _Sheet, statistics: Statistics, words: float) -> None:
@@ -188,8 +205,8 @@ def _choose_course(sheet: _Sheet, statistics: Statistics, words: float) -> None:
     values = sheet.values
     epochs = round(_power(words, 30, -0.35, 6, 100))
     sheet.choose("training.max_epochs", epochs, "the less text, the more often it is gone through")
-    rate = 0.001 * min(1.0, math.sqrt(384 / values["model.decoder_size"]))
-    sheet.choose("training.learning_rate", _rounded(rate), "Adam's usual one, lower for a decoder wider than 384")
+    rate = 0.002 * min(1.0, math.sqrt(384 / values["model.decoder_size"]))
+    sheet.choose("training.learning_rate", _rounded(rate), "twice Adam's usual one, lower for a decoder wider than 384")
     total = updates_per_epoch(statistics, values) * values["training.max_epochs"]
     if values["training.max_updates"]:
         total = min(total, values["training.max_updates"])
@@ -199,8 +216,6 @@ def _choose_course(sheet: _Sheet, statistics: Statistics, words: float) -> None:
     sheet.choose("training.schedule.warmup_updates", warmup, f"2 % {told}")
     decay = max(1, int(_rounded(total if is_cosine else 0.22 * total)))
     sheet.choose("training.schedule.decay_updates", decay, f"{'all' if is_cosine else '22 %'} {told}")
-    smoothing = _step(0.1 - 0.13 * _decades(words), 0.05, 0.1, 0.2)
-    sheet.choose("training.label_smoothing", smoothing, "0.1; up to 0.2 for less text than 29,000 captions")
     window = min(max(20.0, 0.0735 * total), 50_000.0)
     sheet.choose("training.ema_decay", round(1 - 1 / window, 5), f"averages the last {_rounded(window):,} {told}")
 

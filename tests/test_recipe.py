@@ -37,13 +37,15 @@ GOLDEN = {
     "model.encoder_layers": (1, 1, 1, 1, 2),
     "model.decoder_size": (288, 320, 384, 576, 768),
     "model.attention_size": (192, 224, 256, 384, 512),
-    "model.dropout_rate": (0.5, 0.45, 0.4, 0.25, 0.1),
+    "model.lexical_model": (True,) * 5,
+    "model.dropout_rate": (0.4, 0.4, 0.4, 0.25, 0.1),
     "batching.size": (32, 48, 64, 140, 264),
     "training.max_epochs": (55, 38, 30, 15, 9),
-    "training.learning_rate": (0.001, 0.001, 0.001, 0.00082, 0.00071),
+    "training.learning_rate": (0.002, 0.002, 0.002, 0.0016, 0.0014),
     "training.schedule.warmup_updates": (190, 260, 300, 470, 750),
     "training.schedule.decay_updates": (1900, 2600, 3000, 4700, 7500),
     "training.label_smoothing": (0.2, 0.15, 0.1, 0.1, 0.1),
+    "training.r_drop": (1.0, 1.0, 0.0, 0.0, 0.0),
     "training.ema_decay": (0.99842, 0.99885, 0.999, 0.99937, 0.9996),
     "training.validate_every_epochs": (2, 1, 1, 1, 1),
     "training.early_stopping_patience": (6, 8, 6, 3, 3),
@@ -57,7 +59,7 @@ RISING = {
 MOSTLY_RISING = {"training.schedule.warmup_updates", "training.schedule.decay_updates", "training.ema_decay"}
 FALLING = {
     "model.dropout_rate", "training.max_epochs", "training.learning_rate", "training.label_smoothing",
-    "training.validate_every_epochs",
+    "training.r_drop", "training.validate_every_epochs",
 }  # fmt: skip
 
 
@@ -101,7 +103,12 @@ def test_it_changes_one_way_with_the_size() -> None:
 
 def test_it_is_smooth() -> None:
     """A tenth more text moves no value by more than a fifth, but the steps of small whole numbers."""
-    small = {"training.validate_every_epochs", "training.early_stopping_patience", "model.encoder_layers"}
+    small = {
+        "training.r_drop",
+        "training.validate_every_epochs",
+        "training.early_stopping_patience",
+        "model.encoder_layers",
+    }
     size = 5_000.0
     while size < 1_000_000:
         one, other = chosen(corpus(int(size))), chosen(corpus(int(size * 1.1)))
@@ -127,10 +134,11 @@ def test_it_fits_the_schema(num_pairs: int, unit: str, target: Side) -> None:
 GIVEN = {
     "tokenizer.joint": False, "tokenizer.vocabulary_size": 1234, "data.max_length_pieces": 33,
     "model.tied_embeddings": "none", "model.embedding_size": 11, "model.encoder_size": 12, "model.encoder_layers": 3,
-    "model.decoder_size": 13, "model.attention_size": 14, "model.dropout_rate": 0.01, "batching.size": 15,
-    "training.max_epochs": 16, "training.learning_rate": 0.5, "training.schedule.warmup_updates": 17,
-    "training.schedule.decay_updates": 18, "training.label_smoothing": 0.0, "training.ema_decay": None,
-    "training.validate_every_epochs": 19, "training.early_stopping_patience": None, "training.metric": "loss",
+    "model.decoder_size": 13, "model.attention_size": 14, "model.lexical_model": False, "model.dropout_rate": 0.01,
+    "batching.size": 15, "training.max_epochs": 16, "training.learning_rate": 0.5,
+    "training.schedule.warmup_updates": 17, "training.schedule.decay_updates": 18, "training.label_smoothing": 0.0,
+    "training.r_drop": 0.5, "training.ema_decay": None, "training.validate_every_epochs": 19,
+    "training.early_stopping_patience": None, "training.metric": "loss",
 }  # fmt: skip
 
 
@@ -156,7 +164,9 @@ def test_what_is_chosen_fits_what_is_given() -> None:
     cosine = {"training.schedule.type": "cosine"}
     by_key = {choice.key: choice.value for choice in choose(corpus(), cosine, DEFAULTS)}
     assert by_key["training.schedule.decay_updates"] == 14_000  # a cosine reaches its floor at the end
-    assert chosen(corpus(), model__decoder_size=1536)["training.learning_rate"] == 0.0005
+    assert chosen(corpus(), model__decoder_size=1536)["training.learning_rate"] == 0.001
+    assert chosen(corpus(5_000))["training.r_drop"] == 1.0
+    assert chosen(corpus(5_000), model__dropout_rate=0.0)["training.r_drop"] == 0.0
 
 
 def test_updates_are_counted_in_either_unit() -> None:
