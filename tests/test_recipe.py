@@ -45,7 +45,7 @@ GOLDEN = {
     "training.schedule.warmup_updates": (190, 260, 300, 470, 750),
     "training.schedule.decay_updates": (1900, 2600, 3000, 4700, 7500),
     "training.label_smoothing": (0.2, 0.15, 0.1, 0.1, 0.1),
-    "training.r_drop": (1.0, 1.0, 0.0, 0.0, 0.0),
+    "training.r_drop": (1.0, 1.0, 1.0, 0.0, 0.0),
     "training.ema_decay": (0.99842, 0.99885, 0.999, 0.99937, 0.9996),
     "training.validate_every_epochs": (2, 1, 1, 1, 1),
     "training.early_stopping_patience": (6, 8, 6, 3, 3),
