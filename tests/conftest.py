@@ -7,6 +7,7 @@ import random
 import secrets
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
@@ -70,6 +71,18 @@ def _fixed_generators() -> None:
     np.random.seed(FIXED_SEED)  # Keras and sacreBLEU draw from the global generator
     if "keras" in sys.modules:
         sys.modules["keras"].utils.set_random_seed(FIXED_SEED)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_what_was_compiled() -> Iterator[None]:
+    """Has JAX let go of what a module compiled.
+
+    Each program that it compiles takes several areas of memory. Linux gives a process 65,530, all tests together took
+    more, and then the process ended with an abort or a segmentation fault.
+    """
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
 
 
 @pytest.fixture

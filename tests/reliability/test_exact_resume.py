@@ -46,10 +46,7 @@ def tree(tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def _compile_quickly():
-    """Has JAX compile without optimising: each part of a run compiles anew, which would take most of the test's time.
-
-    Its cache on disk is no way out: reading from it has ended the process (JAX 0.10.2, on the CPU).
-    """
+    """Has JAX compile without optimising: each part of a run compiles anew, most of what the test does."""
     if keras.backend.backend() != "jax":
         yield
         return
