@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import secrets
@@ -28,6 +29,8 @@ hypothesis.settings.register_profile("any-machine", deadline=None)
 hypothesis.settings.load_profile("any-machine")
 
 FIXED_SEED = 2026
+TESTS_BETWEEN_CLEARINGS = 20
+_test_number = itertools.count(1)
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "", None})
 
 
@@ -73,15 +76,15 @@ def _fixed_generators() -> None:
         sys.modules["keras"].utils.set_random_seed(FIXED_SEED)
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def _forget_what_was_compiled() -> Iterator[None]:
-    """Has JAX let go of what a module compiled.
+    """Has JAX let go of what it compiled, every so many tests.
 
     Each program that it compiles takes several areas of memory. Linux gives a process 65,530, all tests together took
     more, and then the process ended with an abort or a segmentation fault.
     """
     yield
-    if "jax" in sys.modules:
+    if "jax" in sys.modules and next(_test_number) % TESTS_BETWEEN_CLEARINGS == 0:
         sys.modules["jax"].clear_caches()
 
 
