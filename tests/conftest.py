@@ -29,7 +29,7 @@ hypothesis.settings.register_profile("any-machine", deadline=None)
 hypothesis.settings.load_profile("any-machine")
 
 FIXED_SEED = 2026
-TESTS_BETWEEN_CLEARINGS = 20
+TESTS_BETWEEN_CLEARINGS = 40
 _test_number = itertools.count(1)
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "", None})
 
