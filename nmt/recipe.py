@@ -3,8 +3,8 @@
 The rules are powers of the number of words on a side, through the one point that was tuned by hand: the 29,000 captions
 of Multi30k (configs/multi30k-en-de.yaml). Which way they go, and how far for 5 thousand pairs, follows Sennrich and
 Zhang 2019 (https://arxiv.org/abs/1905.11901): the less text, the fewer pieces, the smaller batches, the more dropout
-and label smoothing. With 5 to 29 thousand captions R-Drop did better than more dropout (docs/log.md). They are meant
-for 5 thousand to 1 million pairs. This module knows numbers and plain values, nothing of files, of Keras, or of the
+and label smoothing. With 5 to 29 thousand captions R-Drop did better than none (docs/log.md). They are meant for 5
+thousand to 1 million pairs. This module knows numbers and plain values, nothing of files, of Keras, or of the
 configuration beyond its keys.
 """
 
@@ -174,7 +174,7 @@ def _choose_model(sheet: _Sheet, words: float) -> None:
 
 
 def _choose_regularisation(sheet: _Sheet, words: float) -> None:
-    weight, reason = 0.0, f"twice the work, which pays below {_R_DROP_BELOW_WORDS:,} words"
+    weight, reason = 0.0, f"twice the work: for less than {_R_DROP_BELOW_WORDS:,} words alone"
     if sheet.gives("model.dropout_rate", 0.0):
         reason = "without dropout two passes are the same"
     elif words < _R_DROP_BELOW_WORDS:
