@@ -47,6 +47,7 @@ GOLDEN = {
     "training.label_smoothing": (0.2, 0.15, 0.1, 0.1, 0.1),
     "training.r_drop": (1.0, 1.0, 1.0, 0.0, 0.0),
     "training.ema_decay": (0.99842, 0.99885, 0.999, 0.99937, 0.9996),
+    "training.precision": ("auto",) * 5,
     "training.validate_every_epochs": (2, 1, 1, 1, 1),
     "training.early_stopping_patience": (6, 8, 6, 3, 3),
     "training.metric": ("bleu",) * 5,
@@ -137,8 +138,8 @@ GIVEN = {
     "model.decoder_size": 13, "model.attention_size": 14, "model.lexical_model": False, "model.dropout_rate": 0.01,
     "batching.size": 15, "training.max_epochs": 16, "training.learning_rate": 0.5,
     "training.schedule.warmup_updates": 17, "training.schedule.decay_updates": 18, "training.label_smoothing": 0.0,
-    "training.r_drop": 0.5, "training.ema_decay": None, "training.validate_every_epochs": 19,
-    "training.early_stopping_patience": None, "training.metric": "loss",
+    "training.r_drop": 0.5, "training.ema_decay": None, "training.precision": "float32",
+    "training.validate_every_epochs": 19, "training.early_stopping_patience": None, "training.metric": "loss",
 }  # fmt: skip
 
 

@@ -38,13 +38,13 @@ def pairs() -> Pairs:
 
 def test_choices_reasons_and_estimate_are_told(pairs: Pairs, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "nmt")
-    settings = resolve(phrasebook(batching={"size": 30}), pairs)
+    settings = resolve(phrasebook(batching={"size": 30}, training={"precision": "float32"}), pairs)
     told, warned, estimated = caplog.messages
     head, *lines = told.splitlines()
     assert re.fullmatch(r"recipe: auto, from 3,000 pairs of [\d.]+ and [\d.]+ words, [\d,]+ and [\d,]+ of .*", head)
-    assert lines[-1] == "  as given: batching.size"
+    assert lines[-1] == "  as given: batching.size, training.precision"
     values = leaves(settings.model_dump())
-    chosen = [key for key in recipe.KEYS if key != "batching.size"]
+    chosen = [key for key in recipe.KEYS if key not in ("batching.size", "training.precision")]
     for line, key in zip(lines[:-1], chosen, strict=True):
         plain = str(values[key]).lower() if isinstance(values[key], bool) else str(values[key])
         assert re.fullmatch(rf"  {key}: {re.escape(plain)}  \(.+\)", line)
