@@ -163,6 +163,7 @@ class Seq2Seq(keras.Model):
     def _build_parts(self, embedding_size: int, memory_size: int, decoder_size: int) -> None:
         # Every shape is known from the arguments, so the weights exist before the first batch.
         embedded, memory, summary = (None, None, embedding_size), (None, None, memory_size), (None, memory_size)
+        lexical = (None, None, embedding_size if self.readout.lexical else 0)
         self.target_embedding.build((None, None))
         self.source_embedding.build((None, None))
         self.encoder.build(embedded)
@@ -170,7 +171,7 @@ class Seq2Seq(keras.Model):
         self.decoder.build(
             embedded,
             DecoderState((None, decoder_size), summary),
-            EncoderOutput(memory, (None, None, self.decoder.attention_units), (None, None), summary, embedded),
+            EncoderOutput(memory, (None, None, self.decoder.attention_units), (None, None), summary, lexical),
         )
         self.readout.build((None, None, decoder_size), memory, embedded)
         self.built = True
@@ -214,9 +215,10 @@ class Seq2Seq(keras.Model):
         memory = self.encoder(embedded, mask=mask, training=training)
         memory = self.memory_dropout(memory, training=training)
         keys, summary = self.decoder.attention.keys(memory), mean_over_tokens(memory, mask)
+        lexical = memory[..., :0]
         if self.readout.lexical:
-            embedded = self.embedding_dropout(embedded, training=training)
-        return EncoderOutput(memory, keys, mask, summary, embedded)
+            lexical = self.readout.translate_words(self.embedding_dropout(embedded, training=training))
+        return EncoderOutput(memory, keys, mask, summary, lexical)
 
     def initial_state(self, encoded: EncoderOutput) -> DecoderState:
         """Returns the decoder's state before the first token: leaves of shape (B, ...)."""
@@ -245,7 +247,7 @@ class Seq2Seq(keras.Model):
         return self.readout.logits(hidden, self.target_embedding.embeddings), state, weights
 
     def _lexical(self, weights: Tensor, encoded: EncoderOutput) -> Tensor | None:
-        """Returns the attended source embeddings (B, Q, E) of Q positions or hypotheses a sentence, if they are read.
+        """Returns the lexical model's terms (B, Q, E) of Q positions or hypotheses a sentence, if there is one.
 
         Args:
             weights: (B, Q, S) or (B * Q, S).
@@ -253,8 +255,8 @@ class Seq2Seq(keras.Model):
         """
         if not self.readout.lexical:
             return None
-        batch_size, source_length, _ = ops.shape(encoded.embedded)
-        return ops.matmul(ops.reshape(weights, (batch_size, -1, source_length)), encoded.embedded)
+        batch_size, source_length, _ = ops.shape(encoded.lexical)
+        return ops.matmul(ops.reshape(weights, (batch_size, -1, source_length)), encoded.lexical)
 
     def named_weights(self) -> dict[str, keras.Variable]:
         """Returns every weight under a name that depends on the architecture alone, such as "encoder/.../kernel"."""

@@ -27,8 +27,8 @@ class EncoderOutput(NamedTuple):
     """(B, S), True on real tokens."""
     summary: Tensor
     """(B, M), what the bridge starts the decoder from."""
-    embedded: Tensor
-    """(B, S, E), the embeddings that the memory was made of, for the readout's lexical model."""
+    lexical: Tensor
+    """(B, S, E), what each token adds to a readout vector by the lexical model; of width 0 without one."""
 
 
 @keras.saving.register_keras_serializable(package="nmt")

@@ -25,7 +25,7 @@ class Readout(keras.layers.Layer):
 
     With a tied output matrix O is the target embedding (Press and Wolf 2017, https://arxiv.org/abs/1608.05859).
 
-    With a lexical model, t has a further term: W_l x, where x is the mean of the source embeddings by the attention
+    With a lexical model, t has a further term: the mean of W_l x over the source embeddings x, by the attention
     weights. So the words that are attended to vote for their translations straight, meant for those that are seldom
     seen. Nguyen and Chiang 2018 (https://arxiv.org/abs/1710.01329, section 4) do so through a layer and an output
     matrix of its own; here the term is linear and shares O.
@@ -96,7 +96,7 @@ class Readout(keras.layers.Layer):
             states: (..., H).
             contexts: (..., M).
             embedded: (..., E), the embedding of each position's previous token.
-            lexical: (..., E), the mean of the source embeddings by the attention weights, for a lexical model.
+            lexical: (..., E), the mean by the attention weights of what `translate_words` returns, for a lexical model.
             training: Whether dropout is applied; the positions are then (B, T).
         """
         hidden = ops.tanh(
@@ -106,8 +106,12 @@ class Readout(keras.layers.Layer):
             + self._cast(self.bias)
         )
         if self.lexical:
-            hidden = hidden + ops.matmul(lexical, self._cast(self.lexical_kernel))
+            hidden = hidden + lexical
         return self.dropout(hidden, training=training)
+
+    def translate_words(self, embedded: Tensor) -> Tensor:
+        """Returns the lexical model's W_l x (..., E) of source embeddings x (..., E)."""
+        return ops.matmul(embedded, self._cast(self.lexical_kernel))
 
     def output_weights(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Returns O (V, E) and b_o (V,): O is `embeddings`, the target embedding, where it is tied."""

@@ -70,7 +70,7 @@ def _forward(model: ModelConfig, vocabulary_size: int, sentences: Iterable[tuple
     memory_size = 2 * model.encoder_size
     bridge = memory_size * model.decoder_size
     # Every step attends to every source token: the energy's product with a vector, and the weighted sum of the memory,
-    # or of the embeddings too.
+    # and of the lexical model's terms.
     per_meeting = model.attention_size + memory_size + (model.embedding_size if model.lexical_model else 0)
     multiplications = meetings = 0
     for source_length, num_steps in sentences:
@@ -80,9 +80,9 @@ def _forward(model: ModelConfig, vocabulary_size: int, sentences: Iterable[tuple
 
 
 def _multiplications_per_source_token(model: ModelConfig) -> int:
-    """Returns the terms of all products that each source token enters once: GRUs in both directions, and the keys."""
+    """Returns the terms of all products that each source token enters once: GRUs, keys and lexical model."""
     memory_size = 2 * model.encoder_size
-    total = memory_size * model.attention_size
+    total = memory_size * model.attention_size + (model.embedding_size**2 if model.lexical_model else 0)
     for layer in range(model.encoder_layers):
         input_size = memory_size if layer else model.embedding_size
         total += 2 * _gru(input_size, model.encoder_size)
@@ -97,8 +97,7 @@ def _multiplications_per_step(model: ModelConfig, vocabulary_size: int) -> int:
         total += _gru(memory_size, model.decoder_size) + model.decoder_transitions * _gru(0, model.decoder_size)
     else:
         total += memory_size * 3 * model.decoder_size
-    num_embeddings = 2 if model.lexical_model else 1
-    readout = (model.decoder_size + memory_size + num_embeddings * model.embedding_size) * model.embedding_size
+    readout = (model.decoder_size + memory_size + model.embedding_size) * model.embedding_size
     return total + readout + model.embedding_size * vocabulary_size
 
 

@@ -55,7 +55,7 @@ class UpdateMemory:
         )
         if config.lexical_model:
             self._source += 3 * config.embedding_size
-            self._target += 3 * config.embedding_size
+            self._target += 2 * config.embedding_size
         self._fixed = 3 * num_parameters
 
     def estimate(self, batch: Batch) -> int:

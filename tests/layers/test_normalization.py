@@ -17,7 +17,7 @@ def test_it_is_that_of_mean_and_variance(rng):
     """The gates' six products together and the candidate's three: shape (2, 4, 9), any number of leading axes."""
     inputs, kernel = rng.normal(size=(2, 4, INPUTS)), rng.normal(size=(INPUTS, 3 * UNITS))
     gain = rng.normal(size=3 * UNITS)
-    products = inputs @ kernel + 0.0
+    products = inputs @ kernel
     expected = np.concatenate(
         [
             (part - part.mean(axis=-1, keepdims=True)) / np.sqrt(part.var(axis=-1, keepdims=True) + 1e-5)

@@ -72,9 +72,11 @@ def test_lexical_model_adds_a_linear_term(inputs, lexical_input, rng):
     readout.set_weights([rng.normal(size=weight.shape) for weight in readout.weights])
     without = Readout(VOCABULARY, EMBEDDING)
     without(**inputs)
-    kernel = as_array(readout.lexical_kernel)
+    source = lexical_input["lexical"]
+    expected = source @ as_array(readout.lexical_kernel)
+    np.testing.assert_allclose(as_array(readout.translate_words(source)), expected, atol=1e-5)
     without.set_weights([as_array(weight) for weight in readout.weights if weight.name != "lexical_kernel"])
-    expected = as_array(without(**inputs)) + lexical_input["lexical"] @ kernel
+    expected = as_array(without(**inputs)) + lexical_input["lexical"]
     np.testing.assert_allclose(as_array(readout(**inputs, **lexical_input)), expected, atol=1e-5)
 
 

@@ -147,7 +147,7 @@ def test_recurrent_mask_is_the_same_at_every_step_of_the_decoder(decoder_type, r
     memory, embedded, hidden = array(1, 3, 6), array(1, 5, 2), array(1, 4)
     state = DecoderState(hidden, ops.zeros((1, 6)))
     mask = ops.ones((1, 3), dtype="bool")
-    encoded = EncoderOutput(memory, ops.zeros((1, 3, 5)), mask, ops.zeros((1, 6)), ops.zeros((1, 3, 2)))
+    encoded = EncoderOutput(memory, ops.zeros((1, 3, 5)), mask, ops.zeros((1, 6)), ops.zeros((1, 3, 0)))
     decoder.build(*(ops.shape(embedded), *(tuple(map(ops.shape, leaves)) for leaves in (state, encoded))))
     encoded = encoded._replace(keys=decoder.attention.keys(memory))
     monkeypatch.setattr(decoder.recurrent_dropout, "call", drop)

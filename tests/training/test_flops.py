@@ -48,11 +48,11 @@ def test_transitions_meet_their_weights_once_a_step() -> None:
     assert works[1] - works[0] == 2 * 3 * 2 * 5 * 15  # multiply and add; 3 steps of 2 cells, state to three gates
 
 
-def test_a_lexical_model_sums_embeddings_and_has_a_product_a_step() -> None:
+def test_a_lexical_model_has_a_product_a_source_token_and_sums_them_each_step() -> None:
     plain, lexical = (config(lexical_model=chosen) for chosen in (False, True))
     works = [decoding_work(model, VOCABULARY, [(4, 3)], beam_size=1).matrix_products for model in (plain, lexical)]
     width = plain.embedding_size
-    assert works[1] - works[0] == 2 * (4 * 3 * width + 3 * width * width)  # multiply and add
+    assert works[1] - works[0] == 2 * (4 * 3 * width + 4 * width * width)  # multiply and add
 
 
 def test_pairs_add_up() -> None:
