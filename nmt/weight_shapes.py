@@ -15,9 +15,9 @@ def weight_shapes(
     attention_size: int,
     tied_embeddings: str,
     reset_after: bool,
-    lexical_model: bool = False,
-    layer_norm: bool = False,
-    decoder_transitions: int = 0,
+    lexical_model: bool,
+    layer_norm: bool,
+    decoder_transitions: int,
 ) -> dict[str, tuple[int, ...]]:
     """Returns the names and shapes of the weights of a `Seq2Seq` with these arguments.
 

@@ -26,19 +26,24 @@ class Cell:
         name: Path of the cell.
         reset_after: Variant of the GRU.
         layer_norm: Whether the products are normalised.
+        has_input: False for a `TransitionCell`, whose `bias` is what `project` gives others.
     """
 
-    def __init__(self, weights: Mapping[str, Floats], name: str, reset_after: bool, layer_norm: bool) -> None:
+    def __init__(
+        self, weights: Mapping[str, Floats], name: str, reset_after: bool, layer_norm: bool, has_input: bool = True
+    ) -> None:
         self.recurrent_kernel = weights[f"{name}/recurrent_kernel"]
-        # A transition has no input: one of width 0.
-        self.kernel = weights.get(f"{name}/kernel", self.recurrent_kernel[:0])
         self.bias = weights[f"{name}/bias"]
         self.candidate_bias = weights[f"{name}/candidate_bias"] if reset_after else None
         self.units = self.recurrent_kernel.shape[0]
-        self.gain = self.recurrent_gain = None
+        self.recurrent_gain = None
         if layer_norm:
-            self.kernel, self.recurrent_kernel = centred(self.kernel), centred(self.recurrent_kernel)
-            self.gain, self.recurrent_gain = weights.get(f"{name}/gain"), weights[f"{name}/recurrent_gain"]
+            self.recurrent_kernel = centred(self.recurrent_kernel)
+            self.recurrent_gain = weights[f"{name}/recurrent_gain"]
+        if has_input:
+            kernel = weights[f"{name}/kernel"]
+            self.kernel = centred(kernel) if layer_norm else kernel
+            self.gain = weights[f"{name}/gain"] if layer_norm else None
 
     def project(self, inputs: Floats) -> Floats:
         """Returns `W x + b` (N, 3H) of inputs (N, I)."""

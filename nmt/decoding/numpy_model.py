@@ -81,12 +81,12 @@ class NumpyModel:
         *,
         encoder_layers: int,
         decoder: str,
-        reset_after: bool = True,
-        layer_norm: bool = False,
-        decoder_transitions: int = 0,
+        reset_after: bool,
+        layer_norm: bool,
+        decoder_transitions: int,
     ) -> None:
-        def cell(name: str) -> Cell:
-            return Cell(weights, name, reset_after, layer_norm)
+        def cell(name: str, has_input: bool = True) -> Cell:
+            return Cell(weights, name, reset_after, layer_norm, has_input)
 
         self.weights = weights
         self.workers = available_cores()
@@ -100,7 +100,9 @@ class NumpyModel:
         self.bridge = weights["bridge/dense/kernel"], weights["bridge/dense/bias"]
         self.is_conditional = decoder == "conditional"
         self.cell = cell("decoder/cell")
-        self.transition_cells = [cell(f"decoder/transition_{number}") for number in range(decoder_transitions)]
+        self.transition_cells = [
+            cell(f"decoder/transition_{number}", has_input=False) for number in range(decoder_transitions)
+        ]
         self.energy_vector = weights["decoder/attention/energy_vector"][:, 0].copy()
         self.query_kernel = weights["decoder/attention/query_kernel"]
         # Where the state that attends is also the second cell's previous state, one product serves both.

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import ops
 
+from nmt.config import ModelConfig
 from nmt.config_decoding import EXTRA_TARGET_PIECES, MAX_POSITIONS, DecodingConfig
 from nmt.decoding.keras_model import KerasModel
-from nmt.decoding.numpy_model import NumpyModel
 from nmt.decoding.search import Finished
 from nmt.decoding.translator import (
     MAX_BATCH_HYPOTHESES,
@@ -24,6 +24,7 @@ from nmt.decoding.translator import (
     _batches,
 )
 from nmt.errors import InputError, ModelFileError
+from nmt.loading import numpy_model
 from nmt.model import Seq2Seq
 from nmt.text.special import BOS_ID, EOS_ID
 from nmt.text.tokenizer import Tokenizer, train_tokenizer
@@ -87,7 +88,7 @@ def keras_model(tokenizer: Tokenizer) -> Seq2Seq:
 @pytest.fixture(scope="module", params=["numpy", "keras"])
 def translator(request, tokenizer: Tokenizer, keras_model: Seq2Seq) -> Translator:
     keras = KerasModel(keras_model)
-    model = keras if request.param == "keras" else NumpyModel(keras.weights, encoder_layers=1, decoder="conditional")
+    model = keras if request.param == "keras" else numpy_model(ModelConfig(), keras.weights)
     return Translator(model, tokenizer, tokenizer, "en", "fr", DecodingConfig(beam_size=3))
 
 
@@ -264,7 +265,7 @@ def test_workers_are_counted_from_one(workers, copying):
 
 def test_a_model_that_has_diverged_is_named(tokenizer, keras_model):
     weights = {**KerasModel(keras_model).weights, "readout/output_bias": np.full(tokenizer.vocabulary_size, np.nan)}
-    model = NumpyModel(weights, encoder_layers=1, decoder="conditional")
+    model = numpy_model(ModelConfig(), weights)
     with pytest.raises(ModelFileError, match="no probabilities"):
         Translator(model, tokenizer, tokenizer, "en", "fr").translate(["the dog"])
 

@@ -9,10 +9,11 @@ import pytest
 import sacrebleu
 from keras import ops
 
+from nmt.config import ModelConfig
 from nmt.config_decoding import DecodingConfig
-from nmt.decoding.numpy_model import NumpyModel
 from nmt.decoding.translator import Translator
 from nmt.evaluation.metrics import MetricScore
+from nmt.loading import numpy_model
 from nmt.model import Seq2Seq
 from nmt.text.corpus import SentencePair
 from nmt.text.special import BOS_ID, EOS_ID
@@ -68,7 +69,7 @@ def translator(model):
     tokenizer = WordTokenizer()
     options = DecodingConfig(beam_size=2, batch_size=3, max_length_ratio=1.0)
     weights = {name: as_array(weight.value) for name, weight in model.named_weights().items()}
-    decoding = NumpyModel(weights, encoder_layers=1, decoder="conditional")
+    decoding = numpy_model(ModelConfig(), weights)
     return Translator(decoding, tokenizer, tokenizer, "aa", "bb", options)
 
 
