@@ -1,11 +1,12 @@
 """The automatic recipe: from what a corpus is like to the values of a configuration, each with its reason.
 
-The rules are powers of the number of words on a side, through the one point that was tuned by hand: the 29,000 captions
-of Multi30k (configs/multi30k-en-de.yaml). Which way they go, and how far for 5 thousand pairs, follows Sennrich and
-Zhang 2019 (https://arxiv.org/abs/1905.11901): the less text, the fewer pieces, the smaller batches, the more dropout
-and label smoothing. With 5 to 29 thousand captions R-Drop did better than none (docs/log.md). They are meant for 5
-thousand to 1 million pairs. This module knows numbers and plain values, nothing of files, of Keras, or of the
-configuration beyond its keys.
+Most rules are powers of the number of words on a side, through the one point that was tuned by hand: the 29,000
+captions of Multi30k (configs/multi30k-en-de.yaml). Which way they go, and how far for 5 thousand pairs, follows
+Sennrich and Zhang 2019 (https://arxiv.org/abs/1905.11901): the less text, the fewer pieces, the smaller batches, the
+more dropout and label smoothing. Little text has R-Drop too, and then no more dropout than Multi30k: with 5 to 29
+thousand captions that did better than more dropout without it (docs/log.md). The rules are meant for 5 thousand to 1
+million pairs. This module knows numbers and plain values, nothing of files, of Keras, or of the configuration beyond
+its keys.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ _FEW_WORDS = 57_000  # 5 thousand captions
 _MANY_WORDS = 12_000_000  # 1 million captions
 _DEEP_FROM_WORDS = 3_000_000
 _R_DROP_BELOW_WORDS = 500_000  # 43 thousand captions
+_OTHER_DROPOUT = ("model.recurrent_dropout_rate", "model.source_word_dropout", "model.target_word_dropout")
 _ONE_SCRIPT = 0.4  # English and German have 0.75, two scripts 0
 
 _UNTRANSLATED, _SWAPPED, _MOST = 0.02, 0.02, 0.5
@@ -171,20 +173,22 @@ def _choose_model(sheet: _Sheet, words: float) -> None:
     sheet.choose("model.decoder_size", _multiple(1.5 * width, 32), "half as wide again as an encoder's direction")
     layers = 2 if words >= _DEEP_FROM_WORDS else 1
     sheet.choose("model.encoder_layers", layers, f"a second one from {_DEEP_FROM_WORDS:,} words on")
-    sheet.choose("model.lexical_model", True, "words that are seldom seen keep their translations")
+    sheet.choose("model.lexical_model", True, "meant for rare words; better with 5 and with 29 thousand captions")
 
 
 def _choose_regularisation(sheet: _Sheet, words: float) -> None:
     weight, reason = 0.0, f"twice the work: for less than {_R_DROP_BELOW_WORDS:,} words alone"
-    if sheet.gives("model.dropout_rate", 0.0):
+    if sheet.gives("model.dropout_rate", 0.0) and not any(sheet.values[key] for key in _OTHER_DROPOUT):
         reason = "without dropout two passes are the same"
     elif words < _R_DROP_BELOW_WORDS:
-        weight, reason = 1.0, "two dropouts of a sentence are drawn together: twice the work, for little text"
+        weight, reason = 1.0, "for little text: two passes with different dropout learn to agree, at twice the work"
     sheet.choose("training.r_drop", weight, reason)
+    has_r_drop = sheet.values["training.r_drop"] > 0
+    told = "0.4 for 29,000 captions, 0.2 less for ten times as much text"
     sheet.choose(
         "model.dropout_rate",
-        _step(0.4 - 0.2 * _decades(words), 0.05, 0.1, 0.4),
-        "0.4 up to 29,000 captions, 0.2 less for ten times as much text",
+        _step(0.4 - 0.2 * _decades(words), 0.05, 0.1, 0.4 if has_r_drop else 0.5),
+        f"{told}{', and not more with R-Drop' if has_r_drop else ''}",
     )
     smoothing = _step(0.1 - 0.13 * _decades(words), 0.05, 0.1, 0.2)
     sheet.choose("training.label_smoothing", smoothing, "0.1; up to 0.2 for less text than 29,000 captions")

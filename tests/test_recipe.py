@@ -103,7 +103,7 @@ def test_it_changes_one_way_with_the_size() -> None:
 
 
 def test_it_is_smooth() -> None:
-    """A tenth more text moves no value by more than a fifth, but the steps of small whole numbers."""
+    """A tenth more text moves no value by more than a third, but small whole numbers and R-Drop, which go in steps."""
     small = {
         "training.r_drop",
         "training.validate_every_epochs",
@@ -168,6 +168,9 @@ def test_what_is_chosen_fits_what_is_given() -> None:
     assert chosen(corpus(), model__decoder_size=1536)["training.learning_rate"] == 0.001
     assert chosen(corpus(5_000))["training.r_drop"] == 1.0
     assert chosen(corpus(5_000), model__dropout_rate=0.0)["training.r_drop"] == 0.0
+    other = chosen(corpus(5_000), model__dropout_rate=0.0, model__recurrent_dropout_rate=0.2)
+    assert other["training.r_drop"] == 1.0
+    assert chosen(corpus(5_000), training__r_drop=0.0)["model.dropout_rate"] == 0.5
 
 
 def test_updates_are_counted_in_either_unit() -> None:
