@@ -150,17 +150,21 @@ class ModelConfig(Section):
         0.0, ge=0, lt=1, description="The same of the target pieces that the decoder reads, not of those to predict."
     )
     lexical_model: bool = Field(
-        False, description="Let the source embeddings that are attended to vote for pieces straight."
+        False, description="Add a direct way from the source pieces attended to to the output, meant for rare words."
     )
-    layer_norm: bool = Field(False, description="Normalise what the GRUs' kernels give: stabler, and slower a step.")
-    decoder_transitions: int = Field(0, ge=0, le=8, description="Further GRUs a step of `conditional`, without input.")
+    layer_norm: bool = Field(False, description="Layer normalisation in all GRUs; slower.")
+    decoder_transitions: int = Field(
+        0, ge=0, le=8, description="Deep transition: further GRU cells that end each step of `conditional`."
+    )
 
-    @pydantic.model_validator(mode="after")
-    def _check_transitions(self) -> ModelConfig:
+    def decoder_problem(self) -> str | None:
+        """Returns what about the decoder does not go together, beginning with the key's name, or None."""
         if self.decoder_transitions and self.decoder != "conditional":
-            received = f"Received: decoder: {self.decoder}, {self.decoder_transitions}"
-            raise ValueError(f"decoder_transitions must be 0, or the decoder `conditional`. {received}")
-        return self
+            return (
+                f"decoder_transitions: must be 0 with the decoder `{self.decoder}`. "
+                f"Received: {self.decoder_transitions}. Set it to 0, or the decoder to `conditional`."
+            )
+        return None
 
     def architecture(self) -> dict[str, Any]:
         """Returns what decides the weights, without dropout, which training alone knows."""
@@ -198,7 +202,7 @@ class TrainingConfig(Section):
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig, description="Learning rate over the updates.")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Probability mass spread over the whole vocabulary.")
     r_drop: float = Field(
-        0.0, ge=0, le=100, description="R-Drop: weight of what two dropouts disagree in; twice the work. 0: off."
+        0.0, ge=0, le=100, description="R-Drop: weight of how far two passes disagree; twice the work. 0: off."
     )
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="Decay an update of the averaged weights that are validated and saved; null: off."
@@ -265,12 +269,14 @@ class Config(Section):
                 "model.tied_embeddings: `all` needs one joint vocabulary. Received: tokenizer.joint=false. "
                 "Set tokenizer.joint to true, or model.tied_embeddings to `target`."
             )
+        if problem := self.model.decoder_problem():
+            problems.append(f"model.{problem}")
         if problem := self.tokenizer.sampling.problem(self.tokenizer.model_type):
             problems.append(f"tokenizer.sampling.{problem}")
         if self.training.r_drop and not self.model.has_dropout():
             problems.append(
-                "training.r_drop: two passes differ by dropout alone. Received: "
-                f"{self.training.r_drop}, no dropout. Set model.dropout_rate."
+                "training.r_drop: two passes differ by dropout alone, and `model` has none. "
+                f"Received: {self.training.r_drop}. Set it to 0, or model.dropout_rate above 0."
             )
         if problem := self.decoding.length_problem():
             problems.append(f"decoding.{problem}")

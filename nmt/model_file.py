@@ -82,6 +82,8 @@ class _Description(Closed):
             raise ValueError("with a joint tokenizer both vocabularies have the same size")
         if self.model.tied_embeddings == "all" and not joint:
             raise ValueError("tied_embeddings `all` needs a joint tokenizer")
+        if problem := self.model.decoder_problem():
+            raise ValueError(problem)
         return self
 
 

@@ -101,11 +101,17 @@ ONE_PROBLEM = [
     # numbers
     (
         "model: {decoder: input_feeding, decoder_transitions: 2}",
-        "model: decoder_transitions must be 0, or the decoder `conditional`. Received: decoder: input_feeding, 2",
+        (
+            "model.decoder_transitions: must be 0 with the decoder `input_feeding`. "
+            "Received: 2. Set it to 0, or the decoder to `conditional`."
+        ),
     ),
     (
         "training: {r_drop: 1}\nmodel: {dropout_rate: 0}",
-        "training.r_drop: two passes differ by dropout alone. Received: 1.0, no dropout. Set model.dropout_rate.",
+        (
+            "training.r_drop: two passes differ by dropout alone, and `model` has none. Received: 1.0. "
+            "Set it to 0, or model.dropout_rate above 0."
+        ),
     ),
     ("model: {dropout_rate: 1.3}", "model.dropout_rate: must be >= 0 and < 1. Received: 1.3"),
     ("model: {dropout_rate: 1}", "model.dropout_rate: must be >= 0 and < 1. Received: 1"),

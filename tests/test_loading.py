@@ -250,10 +250,7 @@ def test_weight_shapes_are_those_of_the_model(decoder, tied_embeddings, reset_af
 
 def test_transitions_of_the_other_decoder_are_refused(folder):
     edit_config(folder, "model", decoder_transitions=1)
-    assert (
-        "decoder_transitions must be 0, or the decoder `conditional`. Received: decoder: input_feeding, 1"
-        in refusal(folder)
-    )
+    assert "decoder_transitions: must be 0 with the decoder `input_feeding`. Received: 1." in refusal(folder)
 
 
 def test_a_model_from_before_an_option_has_its_default(translator, folder):
