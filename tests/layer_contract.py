@@ -20,7 +20,7 @@ BFLOAT16_TOLERANCE = 0.05
 """bfloat16 keeps 8 bits of a number: a few roundings of values around 1."""
 
 FLOAT32_TOLERANCE = 1e-5
-"""float32 keeps 16 bits more: this is 13 times as many of its roundings."""
+"""The same computed in another order: a hundred roundings of values around 1 in float32, which keeps 24 bits."""
 
 
 def check_layer(
@@ -118,7 +118,7 @@ def _check_mixed_precision(
     assert {w.dtype for w in mixed.weights} == {"float32"}
     for expected, actual in zip(tree.flatten(outputs), tree.flatten(mixed_outputs), strict=True):
         assert keras.backend.standardize_dtype(actual.dtype) == "bfloat16"
-        assert_near(as_array(actual), as_array(expected), BFLOAT16_TOLERANCE)
+        assert_near(as_array(actual), as_array(expected), BFLOAT16_TOLERANCE, arguments.get("layer_norm", False))
 
 
 def _check_symbolic_call_and_file(
@@ -143,17 +143,21 @@ def _check_symbolic_call_and_file(
     loaded = keras.saving.load_model(folder / "layer.keras")
     predicted = loaded.predict_on_batch(tree.flatten(inputs))
     for expected, actual in zip(tree.flatten(outputs), tree.flatten(predicted), strict=True):
-        assert_near(as_array(actual), as_array(expected), FLOAT32_TOLERANCE)
+        is_normalised = layer.get_config().get("layer_norm", False)
+        assert_near(as_array(actual), as_array(expected), FLOAT32_TOLERANCE, is_normalised)
 
 
-def assert_near(actual: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
-    """Compares all numbers of two arrays together, by the root mean square of their differences.
+def assert_near(actual: np.ndarray, expected: np.ndarray, tolerance: float, is_normalised: bool) -> None:
+    """Compares two arrays number by number; with layer normalisation all together, by the root mean square.
 
     Single ones may be far off where products are normalised: the rounding of a vector is divided by its size, and a
     recurrence does so anew at every position. In bfloat16, against float64, the worst numbers of 3,000 random decoders
     with a normalised transition, emulated in NumPy, differed by 0.4, where the root mean squares were 0.005 by median
     and at most 0.05; those of other layers by 0.005.
     """
+    if not is_normalised:
+        np.testing.assert_allclose(actual, expected, rtol=0.0, atol=tolerance)
+        return
     assert actual.shape == expected.shape
     difference = np.sqrt(np.mean(np.square(actual - expected)))
     assert difference <= tolerance  # false of NaN too

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from nmt.model import Seq2Seq
 from nmt.training.objective import Objective
 from tests.gradients import as_array
 from tests.numerics import reference
@@ -35,11 +36,26 @@ def test_labels_are_smoothed_in_training_alone(rng):
     assert nll == pytest.approx(expected, rel=1e-5)
 
 
-def test_r_drop_goes_twice_through_a_batch_and_counts_it_once(rng):
+@pytest.fixture
+def rows_read(monkeypatch):
+    """The rows of each batch that a model went through."""
+    counts = []
+    teacher_force = Seq2Seq.teacher_force
+
+    def counted(model, source_ids, *args):
+        counts.append(source_ids.shape[0])
+        return teacher_force(model, source_ids, *args)
+
+    monkeypatch.setattr(Seq2Seq, "teacher_force", counted)
+    return counts
+
+
+def test_r_drop_goes_twice_through_a_batch_and_counts_it_once(rng, rows_read):
     model = tiny_model(rng)
     # Without dropout both passes agree: the divergence is 0.
     once, twice = (sums_of(Objective(model, LABEL_SMOOTHING, r_drop), training=True) for r_drop in (0.0, 5.0))
     np.testing.assert_allclose(twice, once, rtol=1e-5)
+    assert rows_read == [len(rows()), 2 * len(rows())]
 
 
 def test_r_drop_compares_the_passes_of_each_position(rng, monkeypatch):
@@ -61,10 +77,11 @@ def test_r_drop_compares_the_passes_of_each_position(rng, monkeypatch):
     assert loss == pytest.approx(-sum(at_labels) / 2 + 2.0 / 4 * divergence, rel=1e-5)
 
 
-def test_r_drop_is_of_training_alone(rng):
+def test_r_drop_is_of_training_alone(rng, rows_read):
     model = tiny_model(rng, dropout_rate=0.5)
     losses = [sums_of(Objective(model, 0.0, r_drop), training=False) for r_drop in (0.0, 5.0)]
     assert losses[0] == losses[1]
+    assert rows_read == 2 * [len(rows())]
 
 
 def test_mixed_precision(rng):

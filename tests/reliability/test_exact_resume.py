@@ -27,6 +27,10 @@ EVERYTHING = {
     "model.recurrent_dropout_rate": 0.1,
     "model.source_word_dropout": 0.1,
     "model.target_word_dropout": 0.1,
+    "model.lexical_model": True,
+    "model.layer_norm": True,
+    "model.decoder_transitions": 1,
+    "training.r_drop": 1.0,
     "training.ema_decay": 0.9,
     "training.schedule": {"type": "plateau", "warmup_updates": 2, "patience": 1},
     "training.early_stopping_patience": 10,
@@ -52,9 +56,10 @@ def _compile_quickly():
         return
     import jax
 
+    before = jax.config.jax_disable_most_optimizations
     jax.config.update("jax_disable_most_optimizations", True)
     yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="module")
