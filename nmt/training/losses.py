@@ -80,7 +80,7 @@ def projected_cross_entropy(
 
     With R-Drop (Liang et al. 2021, https://arxiv.org/abs/2106.14448, equation 4, halved) the second half of the
     rows are the positions of the first again, read with different dropout, and each has half its position's weight.
-    What the two predict, p and q, is drawn together: to the loss of each row comes
+    What the two predict, p and q, is to agree: the loss of each row has a further term
 
         w * r_drop / 4 * (KL(p || q) + KL(q || p)) = w * r_drop / 4 * sum over v of (p - q) d,    d = p's - q's logits
 
@@ -97,8 +97,8 @@ def projected_cross_entropy(
         r_drop: Weight of the divergence, >= 0; 0 where all rows are of different positions.
 
     Returns:
-        Float32 tensor of shape (2,): the sum of the smoothed loss, which alone has a gradient, and the sum of the
-        negative log-likelihood.
+        Float32 tensor of shape (2,): the sum of the smoothed loss and the divergence, which alone has a gradient,
+        and the sum of the negative log-likelihood.
     """
     label_mass = 1 - label_smoothing
 
@@ -171,7 +171,7 @@ def _normalizer(
         total = ops.sum(exponentials, axis=-1, keepdims=True)
         scale, divergences = weights / total, ops.zeros_like(total)
         if r_drop:
-            divergences, exponentials = _drawn_together(logits, exponentials / total, r_drop)
+            divergences, exponentials = _divergence(logits, exponentials / total, r_drop)
             scale = weights
         bias_gradient = bias_gradient + ops.matmul(ops.transpose(scale), exponentials)
         exponentials = ops.cast(exponentials, rows.dtype)
@@ -194,7 +194,7 @@ def _normalizer(
     )
 
 
-def _drawn_together(logits: Tensor, probabilities: Tensor, r_drop: float) -> tuple[Tensor, Tensor]:
+def _divergence(logits: Tensor, probabilities: Tensor, r_drop: float) -> tuple[Tensor, Tensor]:
     """Returns what R-Drop adds to each row's loss (2n, 1), and the gradient (2n, V) of it and the log normalizer.
 
     Args:

@@ -21,7 +21,7 @@ class Sums(NamedTuple):
     """Losses of a batch, in nats, summed over its real tokens: sums of parts add up to that of the whole."""
 
     loss: Tensor
-    """What is minimised, scalar: the cross-entropy with smoothed labels."""
+    """What is minimised, scalar: the cross-entropy with smoothed labels, and R-Drop's divergence."""
     nll: Tensor
     """Negative log-likelihood of the labels, scalar."""
 

@@ -24,7 +24,7 @@ class Progress:
     """Time spent in training and validation."""
 
     loss_sum: float = 0.0
-    """Smoothed loss of the real target tokens of this epoch, summed, in nats."""
+    """What training minimises, see `objective.Sums`, of the real target tokens of this epoch, summed, in nats."""
     nll_sum: float = 0.0
     """Their negative log-likelihood, summed, in nats."""
     num_tokens: int = 0
@@ -63,7 +63,7 @@ class Progress:
 
     @property
     def loss(self) -> float:
-        """Mean smoothed loss of a token of this epoch, in nats; NaN before the first."""
+        """Mean of what training minimises, a token of this epoch, in nats; NaN before the first."""
         return self.loss_sum / self.num_tokens if self.num_tokens else math.nan
 
     @property

@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
     """What an update found, before it changed anything."""
 
     loss: float
-    """Sum of the smoothed losses of the real target tokens, in nats."""
+    """What training minimises, see `objective.Sums`, summed over the real target tokens, in nats."""
     nll: float
     """Sum of their negative log-likelihoods, in nats."""
     num_tokens: int
