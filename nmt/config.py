@@ -150,7 +150,7 @@ class ModelConfig(Section):
         0.0, ge=0, lt=1, description="The same of the target pieces that the decoder reads, not of those to predict."
     )
     lexical_model: bool = Field(
-        False, description="Add a direct way from the source pieces attended to to the output, meant for rare words."
+        False, description="Add a direct path from the attended source pieces to the output, meant for rare words."
     )
     layer_norm: bool = Field(False, description="Layer normalisation in all GRUs; slower.")
     decoder_transitions: int = Field(

@@ -36,7 +36,7 @@ def import_keras() -> None:
     is_quiet = os.environ.get(LOG_LEVEL, "0") != "0"
     # TensorFlow 2.21 prints its first messages before it reads the variable: at the descriptor they can be stopped.
     with _held_back() if is_quiet else contextlib.nullcontext():
-        import keras  # noqa: F401  (4 s, and no `nmt --help` should wait for it)
+        import keras  # noqa: F401  (loaded for its effect: what it prints is held back)
 
 
 @contextlib.contextmanager

@@ -118,7 +118,7 @@ def _check_mixed_precision(
     assert {w.dtype for w in mixed.weights} == {"float32"}
     for expected, actual in zip(tree.flatten(outputs), tree.flatten(mixed_outputs), strict=True):
         assert keras.backend.standardize_dtype(actual.dtype) == "bfloat16"
-        assert_near(as_array(actual), as_array(expected), BFLOAT16_TOLERANCE, arguments.get("layer_norm", False))
+        assert_near(as_array(actual), as_array(expected), BFLOAT16_TOLERANCE, getattr(layer, "layer_norm", False))
 
 
 def _check_symbolic_call_and_file(
@@ -143,8 +143,7 @@ def _check_symbolic_call_and_file(
     loaded = keras.saving.load_model(folder / "layer.keras")
     predicted = loaded.predict_on_batch(tree.flatten(inputs))
     for expected, actual in zip(tree.flatten(outputs), tree.flatten(predicted), strict=True):
-        is_normalised = layer.get_config().get("layer_norm", False)
-        assert_near(as_array(actual), as_array(expected), FLOAT32_TOLERANCE, is_normalised)
+        assert_near(as_array(actual), as_array(expected), FLOAT32_TOLERANCE, getattr(layer, "layer_norm", False))
 
 
 def assert_near(actual: np.ndarray, expected: np.ndarray, tolerance: float, is_normalised: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nmt import recipe
-from nmt.config import Config, load, validate
+from nmt.config import Config, ModelConfig, load, validate
 from nmt.config_keys import leaves, with_values
 from nmt.recipe import KEYS, choose, findings
 from nmt.text.statistics import Side, Statistics
@@ -168,9 +168,19 @@ def test_what_is_chosen_fits_what_is_given() -> None:
     assert chosen(corpus(), model__decoder_size=1536)["training.learning_rate"] == 0.001
     assert chosen(corpus(5_000))["training.r_drop"] == 1.0
     assert chosen(corpus(5_000), model__dropout_rate=0.0)["training.r_drop"] == 0.0
-    other = chosen(corpus(5_000), model__dropout_rate=0.0, model__recurrent_dropout_rate=0.2)
-    assert other["training.r_drop"] == 1.0
     assert chosen(corpus(5_000), training__r_drop=0.0)["model.dropout_rate"] == 0.5
+
+
+RATES = [name for name, field in ModelConfig.model_fields.items() if "dropout" in name and field.annotation is float]
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_any_dropout_is_enough_for_r_drop(name: str) -> None:
+    """What the recipe and the schema call dropout is the same."""
+    rates = {f"model.{rate}": 0.2 if rate == name else 0.0 for rate in RATES}
+    values = {choice.key: choice.value for choice in choose(corpus(5_000), rates, DEFAULTS)}
+    assert values["training.r_drop"] == 1.0
+    assert with_values(CONFIG, values | rates).model.has_dropout()
 
 
 def test_updates_are_counted_in_either_unit() -> None:

@@ -49,7 +49,7 @@ class Spool:
         self._reader: io.BufferedReader | None = None
         with explained(folder, "write temporary files there"):
             # Where the system has no nameless files it has for a moment a name that `files.remove_leftovers` knows.
-            self._file: Any = tempfile.TemporaryFile(  # noqa: SIM115  (it outlives this call: `close` closes it)
+            self._file: Any = tempfile.TemporaryFile(  # noqa: SIM115  (it outlives this call: `finalize` closes it)
                 dir=folder, prefix=".nmt-", suffix=".tmp", buffering=0
             )
         self._closes_with_this = weakref.finalize(self, self._file.close)

@@ -30,7 +30,7 @@ class Cell:
     """
 
     def __init__(
-        self, weights: Mapping[str, Floats], name: str, reset_after: bool, layer_norm: bool, has_input: bool = True
+        self, weights: Mapping[str, Floats], name: str, reset_after: bool, layer_norm: bool, has_input: bool
     ) -> None:
         self.recurrent_kernel = weights[f"{name}/recurrent_kernel"]
         self.bias = weights[f"{name}/bias"]
