@@ -210,8 +210,9 @@ def _choose_course(sheet: _Sheet, statistics: Statistics, words: float) -> None:
     values = sheet.values
     epochs = round(_power(words, 30, -0.35, 6, 100))
     sheet.choose("training.max_epochs", epochs, "the less text, the more often it is gone through")
-    rate = 0.002 * min(1.0, math.sqrt(384 / values["model.decoder_size"]))
-    sheet.choose("training.learning_rate", _rounded(rate), "twice Adam's usual one, lower for a decoder wider than 384")
+    rate = (0.004 if values["training.r_drop"] else 0.002) * min(1.0, math.sqrt(384 / values["model.decoder_size"]))
+    reason = "0.002, or 0.004 with R-Drop; lower for a decoder wider than 384"
+    sheet.choose("training.learning_rate", _rounded(rate), reason)
     total = updates_per_epoch(statistics, values) * values["training.max_epochs"]
     if values["training.max_updates"]:
         total = min(total, values["training.max_updates"])

@@ -41,7 +41,7 @@ GOLDEN = {
     "model.dropout_rate": (0.4, 0.4, 0.4, 0.25, 0.1),
     "batching.size": (32, 48, 64, 140, 264),
     "training.max_epochs": (55, 38, 30, 15, 9),
-    "training.learning_rate": (0.002, 0.002, 0.002, 0.0016, 0.0014),
+    "training.learning_rate": (0.004, 0.004, 0.004, 0.0016, 0.0014),
     "training.schedule.warmup_updates": (190, 260, 300, 470, 750),
     "training.schedule.decay_updates": (1900, 2600, 3000, 4700, 7500),
     "training.label_smoothing": (0.2, 0.15, 0.1, 0.1, 0.1),
@@ -103,9 +103,13 @@ def test_it_changes_one_way_with_the_size() -> None:
 
 
 def test_it_is_smooth() -> None:
-    """A tenth more text moves no value by more than a third, but small whole numbers and R-Drop, which go in steps."""
+    """A tenth more text moves no value by more than a third.
+
+    Small whole numbers, R-Drop and the rate that goes with it change in steps.
+    """
     small = {
         "training.r_drop",
+        "training.learning_rate",
         "training.validate_every_epochs",
         "training.early_stopping_patience",
         "model.encoder_layers",
@@ -165,7 +169,9 @@ def test_what_is_chosen_fits_what_is_given() -> None:
     cosine = {"training.schedule.type": "cosine"}
     by_key = {choice.key: choice.value for choice in choose(corpus(), cosine, DEFAULTS)}
     assert by_key["training.schedule.decay_updates"] == 14_000  # a cosine reaches its floor at the end
-    assert chosen(corpus(), model__decoder_size=1536)["training.learning_rate"] == 0.001
+    assert chosen(corpus(), model__decoder_size=1536)["training.learning_rate"] == 0.002
+    assert chosen(corpus(), training__r_drop=0.0)["training.learning_rate"] == 0.002
+    assert chosen(corpus(1_000_000), training__r_drop=1.0)["training.learning_rate"] == 0.0028
     assert chosen(corpus(5_000))["training.r_drop"] == 1.0
     assert chosen(corpus(5_000), model__dropout_rate=0.0)["training.r_drop"] == 0.0
     assert chosen(corpus(5_000), training__r_drop=0.0)["model.dropout_rate"] == 0.5
