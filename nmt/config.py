@@ -249,9 +249,13 @@ class Config(Section):
 
     source_language: LanguageCode = Field(description="Code of the source language, such as `en`.")
     target_language: LanguageCode = Field(description="Code of the target language, such as `de`.")
-    seed: int = Field(1, ge=0, lt=2**31, description="Seed of weights, dropout and the order of the data.")
+    seed: int = Field(
+        1, ge=0, lt=2**31, description="Seed of weights, dropout, sampled segmentations and the order of the data."
+    )
     recipe: Literal["defaults", "auto"] = Field(
-        "defaults", description="What keys have that are not given: `auto`, short `model: auto`: what suits the corpus."
+        "defaults",
+        description="What keys have that are not given: the defaults that stand here, or what suits the corpus (`auto`). "
+        "`model: auto` is short for `recipe: auto`.",
     )
     data: DataConfig = Field(description="Parallel text.")
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig, description="Subword segmentation.")

@@ -89,7 +89,7 @@ def stream_corpora(
             )  # fmt: skip
     if len(stream) < FEW_PAIRS:
         logger.warning(
-            "%s training pair%s: too few for a language. Good translation begins at some 10,000.",
+            "%s training pair%s: too few for a language. Some 5,000 are the least that is of use.",
             f"{len(stream):,}", "s" if len(stream) > 1 else "",
         )  # fmt: skip
     if len(stream) > max_held:

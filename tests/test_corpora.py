@@ -132,7 +132,7 @@ class TestStream:
         assert list(stream) == list(stream) == PAIRS * 5
         stream.release()
         assert list(stream) == PAIRS * 5
-        few = "10 training pairs: too few for a language. Good translation begins at some 10,000."
+        few = "10 training pairs: too few for a language. Some 5,000 are the least that is of use."
         assert caplog.messages == [*(f"read 2 pairs from {name}" for name in CORPORA), few]  # told of once
 
     @pytest.mark.parametrize("name", CORPORA)

@@ -520,7 +520,7 @@ def test_few_pairs_to_train_on_are_a_warning(num_pairs, is_few, tmp_path, caplog
     caplog.set_level(logging.WARNING, "nmt")
     corpus = TSVCorpus(path=str(tmp_path / "a.tsv"))
     stream_corpora([corpus], "en", "fr", max_held=10_000)
-    few = f"{num_pairs} training pair{'s' * (num_pairs > 1)}: too few for a language. Good translation begins at some 10,000."
+    few = f"{num_pairs} training pair{'s' * (num_pairs > 1)}: too few for a language. Some 5,000 are the least that is of use."
     assert caplog.messages == [few] * is_few
     caplog.clear()
     read_corpora([corpus], "en", "fr")  # to be translated: one line is enough

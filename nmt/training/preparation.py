@@ -74,8 +74,9 @@ def load_tokenizers(
     def load_or_train(name: str, lines: Iterable[str]) -> Tokenizer:
         path = run_dir.tokenizer / name
         if not path.exists():
+            # Not by the run's seed: models of several seeds share their pieces, so that they can decode together.
             settings = config.tokenizer.training_options()
-            files.write_bytes(path, train_tokenizer(lines, **settings, seed=config.seed).model_bytes)
+            files.write_bytes(path, train_tokenizer(lines, **settings).model_bytes)
         return Tokenizer.from_file(path)
 
     sources, targets = (pair.source for pair in pairs), (pair.target for pair in pairs)

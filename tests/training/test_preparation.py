@@ -11,6 +11,7 @@ from nmt import config
 from nmt.data import blocks
 from nmt.errors import CorpusError, FileError
 from nmt.run_dir import RunDirectory
+from nmt.text import tokenizer as tokenizer_module
 from nmt.text.special import EOS_ID, PAD_ID
 from nmt.training import preparation
 from tests.training import tiny_run
@@ -97,6 +98,16 @@ def test_tokenizers_filter_and_pairs_are_those_of_one_block(is_joint, corpora, t
     assert results[0] == results[1]
     assert "duplicates" in results[0][2]
     assert "longer than 3 pieces" in results[0][2]
+
+
+def test_tokenizers_are_the_same_for_each_seed(tree, tmp_path, monkeypatch):
+    monkeypatch.setattr(tokenizer_module, "MAX_TRAINING_BYTES", 1000)  # of some 4,000, so that lines are drawn
+    models = []
+    for seed in (1, 2):
+        settings, run_dir = open_run(with_changes(tree, {"seed": seed}), tmp_path / str(seed))
+        pairs = preparation.read_pairs(settings).training
+        models.append([one.model_bytes for one in preparation.load_tokenizers(settings, run_dir, pairs)])
+    assert models[0] == models[1]
 
 
 def sampled_rows(dataset, epoch):
