@@ -185,7 +185,7 @@ class ScheduleConfig(Section):
     decay_updates: int = Field(
         2000,
         ge=1,
-        description="`cosine`: updates to reach the floor. `inverse_sqrt`: updates at the peak before it falls.",
+        description="`cosine`: updates from the warm-up to the floor. `inverse_sqrt`: updates at the peak before it falls.",
     )
     factor: float = Field(0.5, gt=0, lt=1, description="`plateau`: the rate is multiplied by this.")
     patience: int = Field(2, ge=1, description="`plateau`: validations without improvement before a cut.")
