@@ -128,11 +128,12 @@ def train(
     from nmt.training.stopping import Stopped
     from nmt.training.trainer import train as fit
 
-    pairs = read_pairs(settings)  # first: a mistyped path must not cost the run that --replace deletes
-    settings = resolve(settings, pairs)
-    opened = training_run.opened(path, settings, library_name(), resume=resume, replace=replace, allow_changed=allowed)
+    with console.log_kept() as told:
+        pairs = read_pairs(settings)  # first: a mistyped path must not cost the run that --replace deletes
+        settings = resolve(settings, pairs)
+    flags: dict[str, Any] = {"resume": resume, "replace": replace, "allow_changed": allowed}
     try:
-        with opened as run:
+        with training_run.opened(path, settings, library_name(), **flags, told=told) as run:
             fit(settings, run, pairs=pairs, resume=resume, allow_changed=allowed)
     except Stopped as stopped:
         raise typer.Exit(stopped.exit_status) from None

@@ -54,7 +54,8 @@ AllowChanged = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="With --resume: what may differ from the run: a key, a section, a package, corpus, tokenizer; as often as needed.",
+        help="With --resume: what may differ from the run: a key, a section, a package, corpus, tokenizer; "
+        "as often as needed.",
     ),
 ]
 Replace = Annotated[bool, typer.Option("--replace", help="Delete the run that is there and start anew.")]

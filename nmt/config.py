@@ -185,7 +185,8 @@ class ScheduleConfig(Section):
     decay_updates: int = Field(
         2000,
         ge=1,
-        description="`cosine`: updates from the warm-up to the floor. `inverse_sqrt`: updates at the peak before it falls.",
+        description="`cosine`: updates from the warm-up to the floor. "
+        "`inverse_sqrt`: updates at the peak before it falls.",
     )
     factor: float = Field(0.5, gt=0, lt=1, description="`plateau`: the rate is multiplied by this.")
     patience: int = Field(2, ge=1, description="`plateau`: validations without improvement before a cut.")
@@ -254,7 +255,7 @@ class Config(Section):
     )
     recipe: Literal["defaults", "auto"] = Field(
         "defaults",
-        description="What keys have that are not given: the defaults that stand here, or what suits the corpus (`auto`). "
+        description="What keys have that are not given: the defaults listed here, or what suits the corpus (`auto`). "
         "`model: auto` is short for `recipe: auto`.",
     )
     data: DataConfig = Field(description="Parallel text.")
@@ -302,7 +303,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: The file can't be read, is not YAML, or breaks the schema. All problems are listed at once.
     """
-    tree = _without_shorthand(_read_yaml(Path(path)))
+    tree = _without_shorthand(_read_yaml(Path(path)), str(path))
     for override in overrides:
         _apply_override(tree, override)
     return validate(tree, str(path))
@@ -311,7 +312,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 def validate(tree: dict[str, Any], name: str) -> Config:
     """Validates a tree of plain values, reporting every problem under `name`."""
     try:
-        return Config.model_validate(_without_shorthand(tree))
+        return Config.model_validate(_without_shorthand(tree, name))
     except pydantic.ValidationError as error:
         problems = describe(error, Config)
         num_problems = max(len(problems), error.error_count())  # of very many, not all have a line
@@ -324,9 +325,16 @@ def dump(config: Config) -> str:
     return strict_yaml.render(config.model_dump(mode="json", exclude_unset=config.recipe == "auto"))
 
 
-def _without_shorthand(tree: dict[str, Any]) -> dict[str, Any]:
-    is_short = tree.get("model") == "auto" and tree.get("recipe", "auto") == "auto"
-    return {**tree, "model": {}, "recipe": "auto"} if is_short else tree
+def _without_shorthand(tree: dict[str, Any], name: str) -> dict[str, Any]:
+    if tree.get("model") != "auto":
+        return tree
+    recipe = tree.get("recipe", "auto")
+    if recipe != "auto":
+        raise ConfigError(
+            f"{name}: `model: auto` is short for `recipe: auto`. Received: it beside `recipe: {shown(recipe)}`. "
+            "Leave one of the two out."
+        )
+    return {**tree, "model": {}, "recipe": "auto"}
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

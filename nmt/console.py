@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -25,6 +25,17 @@ BROKEN_PIPE_STATUS = 141
 
 _COLOURS = {"error": "\x1b[31m", "warning": "\x1b[33m"}
 _PLAIN = "\x1b[0m"
+
+
+class _KeepingHandler(logging.Handler):
+    """Keeps messages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.kept.append(record)
 
 
 class _ScreenHandler(logging.Handler):
@@ -83,9 +94,26 @@ def log_to_screen(level: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def log_to_file(path: Path) -> Iterator[None]:
-    """Appends all messages that are shown within the block to a file too."""
-    handler, root = _FileHandler(path), logging.getLogger()
+def log_kept() -> Iterator[list[logging.LogRecord]]:
+    """Keeps the messages that are shown within the block, for a file that is not there yet."""
+    handler = _KeepingHandler()
+    with _handled_by(handler):
+        yield handler.kept
+
+
+@contextlib.contextmanager
+def log_to_file(path: Path, earlier: Sequence[logging.LogRecord] = ()) -> Iterator[None]:
+    """Appends messages to a file: those kept earlier, and all that are shown within the block."""
+    handler = _FileHandler(path)
+    for record in earlier:
+        handler.handle(record)
+    with _handled_by(handler):
+        yield
+
+
+@contextlib.contextmanager
+def _handled_by(handler: logging.Handler) -> Iterator[None]:
+    root = logging.getLogger()
     root.addHandler(handler)
     try:
         yield

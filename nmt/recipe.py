@@ -46,8 +46,8 @@ KEYS = (
 
 _REFERENCE_WORDS = 333_000  # of Multi30k, on a side
 _REFERENCE_BATCH_PIECES = 1045  # 64 captions, as `num_pieces` counts them
-_FEW_WORDS = 57_000  # 5 thousand captions
-_MANY_WORDS = 12_000_000  # 1 million captions
+_FEW_WORDS = 30_000  # 5 thousand sentences of Tatoeba; as many captions have 57,000
+_MANY_WORDS = 30_000_000  # 1 million long sentences
 _DEEP_FROM_WORDS = 3_000_000
 _R_DROP_BELOW_WORDS = 500_000  # 43 thousand captions
 _OTHER_DROPOUT = ("model.recurrent_dropout_rate", "model.source_word_dropout", "model.target_word_dropout")
@@ -152,17 +152,16 @@ def _choose_pieces(sheet: _Sheet, statistics: Statistics, words: float) -> None:
     size = _power(words, 6000, 0.4, 500, 32_000)
     sides = [source.distinct_characters, target.distinct_characters]
     needed = 300 + 1.5 * (sum(sides) if is_joint else max(sides))
-    reason = f"a small vocabulary for {_rounded(words):,} words, so that each piece is seen often"
+    reason = f"as many as {_rounded(words):,} words show often enough; 6,000 for 29,000 captions"
     if needed > size:
         reason = f"the {max(sides):,} characters of the corpus need more pieces than its {_rounded(words):,} words"
     sheet.choose("tokenizer.vocabulary_size", min(100_000, _multiple(max(size, needed), 100)), reason)
     pieces = sheet.values["tokenizer.vocabulary_size"]
     longest = max(num_pieces(side, pieces) * side.long_characters / side.num_characters for side in (source, target))
-    sheet.choose(
-        "data.max_length_pieces",
-        min(max(_multiple(2 * longest, 10), 80), 250),
-        f"99 of 100 sentences have at most some {longest:.0f} pieces",
-    )
+    wished = _multiple(2 * longest, 10)
+    told = "250 at most, as longer ones take much memory: " if wished > 250 else ""
+    reason = f"{told}99 of 100 sentences have at most some {longest:.0f} pieces"
+    sheet.choose("data.max_length_pieces", min(max(wished, 80), 250), reason)
 
 
 def _choose_model(sheet: _Sheet, words: float) -> None:
@@ -203,7 +202,7 @@ def _choose_batches(sheet: _Sheet, statistics: Statistics, words: float) -> None
         value = max(_multiple(1.1 * size, 50), _multiple(sheet.values["data.max_length_pieces"] + 9, 50, up=True))
     else:
         value = max(4, _multiple(size / pieces, 4))
-    sheet.choose("batching.size", value, f"some {size:,.0f} pieces: small batches for little text")
+    sheet.choose("batching.size", value, f"some {size:,.0f} pieces: the less text, the smaller")
 
 
 def _choose_course(sheet: _Sheet, statistics: Statistics, words: float) -> None:
@@ -244,14 +243,15 @@ def findings(statistics: Statistics) -> list[str]:
     words = num_words(statistics)
     if words < _FEW_WORDS:
         found.append(
-            f"{statistics.num_pairs:,} pairs of {_rounded(words):,} words a side are too few for a good model: the "
-            "smallest one is trained, with much dropout. Expect phrases it has seen, not new sentences; "
-            "from 5,000 pairs on it becomes useful."
+            f"{_rounded(words):,} words a side, in {statistics.num_pairs:,} pairs, are too few for a good model: "
+            "a small one is trained all the same. Expect phrases it has seen, not new sentences. The recipe was tried "
+            f"from {_FEW_WORDS:,} words on: with 5,000 short sentences."
         )
     if words > _MANY_WORDS:
         found.append(
-            f"{statistics.num_pairs:,} pairs of {_rounded(words):,} words a side are more than the recipe is made for: "
-            "the model for 1 million pairs is trained. A larger one (model.*_size) may learn more from them."
+            f"{_rounded(words):,} words a side, in {statistics.num_pairs:,} pairs, are more than the recipe is made "
+            "for: its rules are carried on to what they allow at most (widths of 640, 32,000 pieces). A larger model "
+            "(model.*_size) may learn more from them."
         )
     if statistics.untranslated >= _UNTRANSLATED:
         found.append(

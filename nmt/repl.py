@@ -37,7 +37,7 @@ HELP = """\
   /beam [K]            the beam size: K hypotheses are kept at each step, 1 is greedy search
   /nbest [N]           how many translations of a line are shown, with their scores
   /attention [on|off]  whether a table shows what each piece of a translation attends to
-  /model [PATH]        the model: translate with another one from now on
+  /model [PATH]        the model: translate with another one from now on (several together: nmt repl A B)
   /help                this list
   /quit                leave, as Ctrl-D does
   //...                a line to translate that begins with one /

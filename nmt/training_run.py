@@ -97,6 +97,7 @@ def opened(
     resume: bool,
     replace: bool,
     allow_changed: Sequence[str] = (),
+    told: Sequence[logging.LogRecord] = (),
 ) -> Iterator[RunDirectory]:
     """Makes a run directory, or opens that of a run to go on with, and holds it for the block.
 
@@ -109,6 +110,7 @@ def opened(
         resume: Open the run that is there.
         replace: Delete the run that is there.
         allow_changed: What may differ from a run that goes on.
+        told: What has been logged of the run before it had a folder; its log file begins with it.
 
     Yields:
         The run directory, locked; what is logged goes to its log file too.
@@ -119,7 +121,7 @@ def opened(
     """
     versions = {**library_versions(), "backend": backend}
     if resume:
-        with _held(RunDirectory.open(path)) as run:
+        with _held(RunDirectory.open(path), told) as run:
             before = run.versions()
             _check_versions(path, before, {"backend": backend}, allow_changed)
             changed = [
@@ -131,7 +133,7 @@ def opened(
         return
     run = RunDirectory.create(path, config_yaml=config.dump(settings), versions=versions, replace=replace)
     try:
-        with _held(run):
+        with _held(run, told):
             yield run
     except (CorpusError, TokenizerError, InputError):  # raised before the first update
         if not (run.best.exists() or files.list_folder(run.checkpoints)):
@@ -141,8 +143,8 @@ def opened(
 
 
 @contextlib.contextmanager
-def _held(run: RunDirectory) -> Iterator[RunDirectory]:
-    with run.lock(), log_to_file(run.log_path):
+def _held(run: RunDirectory, told: Sequence[logging.LogRecord]) -> Iterator[RunDirectory]:
+    with run.lock(), log_to_file(run.log_path, told):
         try:
             yield run
         except KeyboardInterrupt:

@@ -111,7 +111,7 @@ MAY_IMPORT = {
         "nmt.loading nmt.decoding"
     ),
     "nmt.training.trainer": (
-        "nmt.files nmt.config nmt.backend nmt.text nmt.training nmt.run_dir nmt.loading nmt.evaluation"
+        "nmt.errors nmt.files nmt.config nmt.backend nmt.text nmt.training nmt.run_dir nmt.loading nmt.evaluation"
     ),
     # what a person types and sees
     "nmt.startup": "",

@@ -22,10 +22,13 @@ def tokenizers() -> tuple[Tokenizer, Tokenizer]:
 
 @pytest.fixture
 def folders(tokenizers: tuple[Tokenizer, Tokenizer], tmp_path: Path) -> list[Path]:
-    """Three models of one architecture; dropout, which no weight knows of, differs."""
+    """Three models of one origin; dropout, which no weight knows of, differs."""
     for seed in range(3):
         config = CONFIG.model_copy(update={"dropout_rate": seed / 10})
-        save(make_translator(*tokenizers, seed=seed), tmp_path / f"model-{seed}", model=config, card="")
+        translator = make_translator(*tokenizers)
+        for weight in translator.model.weights.values():
+            weight += np.random.default_rng(seed).normal(size=weight.shape, scale=0.5)
+        save(translator, tmp_path / f"model-{seed}", model=config, card="")
     return [tmp_path / f"model-{seed}" for seed in range(3)]
 
 
@@ -80,6 +83,22 @@ def test_other_pieces_are_refused(folders, tokenizers, tmp_path):
     save(make_translator(*others), tmp_path / "other", model=CONFIG, card="")
     with pytest.raises(InputError, match=r"model-0/source\.spm and .*other/source\.spm: .*the same tokenizer"):
         average([folders[0], tmp_path / "other"], tmp_path / "mean")
+
+
+def test_models_of_two_seeds_are_refused(folders, tokenizers, tmp_path):
+    """Their mean is no model, whatever else they share."""
+    save(make_translator(*tokenizers, seed=4), tmp_path / "other", model=CONFIG, card="")
+    with pytest.raises(InputError) as refused:
+        average([*folders, tmp_path / "other"], tmp_path / "mean")
+    assert str(refused.value).startswith(
+        f"{folders[0]} and {tmp_path}/other: weights are averaged of models of one run."
+    )
+    assert str(refused.value).endswith(f"decode together instead: nmt translate {folders[0]} {tmp_path}/other.")
+
+
+def test_the_folder_above_is_made(folders, tmp_path):
+    average(folders, tmp_path / "new" / "mean")
+    assert load(tmp_path / "new" / "mean")
 
 
 def test_what_makes_no_average_is_refused(folders, tmp_path):

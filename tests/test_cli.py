@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from nmt import cli, startup, training_run
+from nmt import averaging, cli, startup, training_run
 from nmt.config import Config
 from nmt.config_decoding import DecodingConfig
 from nmt.config_keys import with_values
@@ -338,6 +338,14 @@ def test_tokenizer_train(run: Run, tmp_path: Path) -> None:
     assert "😀" not in without.decode(without.encode(["😀"]))[0]
 
 
+def test_average(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr(averaging, "average", lambda *arguments: made.append(arguments))
+    finished = run("average", "runs/one", "runs/two", "--output", tmp_path / "new" / "mean")
+    assert finished.err == f"{tmp_path}/new/mean: the mean of the weights of 2 models\n"
+    assert made == [([Path("runs/one"), Path("runs/two")], tmp_path / "new" / "mean")]
+
+
 def test_tokenizer_train_leaves_nothing_after_a_mistake(run: Run, tmp_path: Path) -> None:
     (tmp_path / "en").write_text("\n")
     for path, message in ((tmp_path / "nowhere", "no such file"), (tmp_path / "en", "trained on text")):
@@ -500,10 +508,15 @@ def test_the_log_of_training_is_on_the_screen_and_in_the_run(
     def train(_: Any, opened: Any, *, pairs: Any, resume: bool, allow_changed: Any) -> None:
         training_run.logger.info("epoch 1\n  loss 2.0")
 
+    def resolve(settings: Config, pairs: Any) -> Config:
+        training_run.logger.info("chosen")
+        return settings
+
     monkeypatch.setattr(sys.modules["nmt.training.trainer"], "train", train)
-    assert run("train", "my.yaml").err == "epoch 1\n  loss 2.0\n"
+    monkeypatch.setattr(sys.modules["nmt.training.resolution"], "resolve", resolve)
+    assert run("train", "my.yaml").err == "chosen\nepoch 1\n  loss 2.0\n"
     lines = Path("runs/my/train.log").read_text().splitlines()
-    assert [line[20:] for line in lines] == ["INFO epoch 1", "INFO   loss 2.0"]
+    assert [line[20:] for line in lines] == ["INFO chosen", "INFO epoch 1", "INFO   loss 2.0"]
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -221,13 +221,17 @@ def test_long_sentences_make_smaller_batches() -> None:
 def test_nothing_is_found_where_nothing_is_wrong() -> None:
     for size in (*SIZES, 29_000):
         assert findings(corpus(size)) == []
+    short = ENGLISH._replace(num_characters=30.0, num_words=6.4, long_characters=80)
+    long = ENGLISH._replace(num_characters=140.0, num_words=25.0, long_characters=350)
+    assert findings(corpus(5_000, source=short, target=short)) == []
+    assert findings(corpus(1_000_000, source=long, target=long)) == []
 
 
 @pytest.mark.parametrize(
     ("statistics", "expected"),
     [
-        (corpus(1_000), "1,000 pairs of 12,000 words a side are too few for a good model: the smallest one is trained"),
-        (corpus(9_000_000), "9,000,000 pairs of 100,000,000 words a side are more than the recipe is made for"),
+        (corpus(1_000), "12,000 words a side, in 1,000 pairs, are too few for a good model: a small one is trained"),
+        (corpus(9_000_000), "100,000,000 words a side, in 9,000,000 pairs, are more than the recipe is made for"),
         (corpus(untranslated=0.25), "25% of the pairs look untranslated: nearly the same words on both sides. They "),
         (corpus(swapped=0.1), "10% of the training pairs look swapped: their source reads like the other targets"),
         (corpus(dev_swapped=0.97), "97% of the dev pairs look swapped, going by the training pairs"),

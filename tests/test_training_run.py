@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from nmt import training_run
+from nmt import console, training_run
 from nmt.config import Config, dump, load, validate
 from nmt.errors import ConfigError, CorpusError, InputError, RunDirectoryError, TrainingError
 from nmt.run_dir import RunDirectory, is_run_directory
@@ -36,6 +36,17 @@ def test_a_new_run_is_logged_and_keeps_its_versions(tmp_path: Path) -> None:
     assert [line[20:] for line in lines] == ["WARNING first", "WARNING second \\x1b[31m"]
     logging.getLogger("nmt.test").warning("after the run")
     assert len((path / "train.log").read_text().splitlines()) == 2
+
+
+def test_the_log_of_a_run_begins_with_what_was_told_before(tmp_path: Path) -> None:
+    logger = logging.getLogger("nmt.test")
+    with console.log_kept() as told:
+        logger.warning("earlier")
+    logger.warning("in between")
+    with training_run.opened(tmp_path / "run", settings(), "jax", resume=False, replace=False, told=told):
+        logger.warning("later")
+    lines = (tmp_path / "run" / "train.log").read_text().splitlines()
+    assert [line[20:] for line in lines] == ["WARNING earlier", "WARNING later"]
 
 
 def test_a_run_is_held_while_it_is_written(tmp_path: Path) -> None:

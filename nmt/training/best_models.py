@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt import files
-from nmt.averaging import mean_model
+from nmt.averaging import Mean
 from nmt.config import Config
 from nmt.decoding.translator import Translator
-from nmt.errors import FileError, ModelFileError
+from nmt.errors import FileError, InputError, ModelFileError
 from nmt.loading import save
 from nmt.model_card import CardScore, model_card
 from nmt.run_dir import RunDirectory
@@ -73,17 +73,21 @@ class BestModels:
             logger.warning("%s What is not among the best any more is removed after the next save.", error)
 
     def mean_weights(self, epochs: Sequence[int]) -> tuple[dict[str, NDArray[np.float32]], list[int]]:
-        """Returns the mean of the weights of kept models, and the epochs whose models are there and whole."""
-        found = []
+        """Returns the mean of the weights of kept models, and the epochs whose models could be averaged.
+
+        A model that is not there, not whole, or not like the first (of a run that went on with another tokenizer, say)
+        is left out, with a warning.
+        """
+        found: list[int] = []
+        mean = Mean()
         for epoch in epochs:
             try:
-                mean_model([self._folder(epoch)])
-            except (ModelFileError, FileError) as error:
+                mean.add(self._folder(epoch))
+            except (ModelFileError, FileError, InputError) as error:
                 logger.warning("%s It is left out of the average.", error)
             else:
                 found.append(epoch)
-        weights = mean_model([self._folder(epoch) for epoch in found]).weights if found else {}
-        return weights, found
+        return (mean.model().weights if found else {}), found
 
     def _folder(self, epoch: int) -> Path:
         return self._run_dir.best_models / f"epoch-{epoch:05d}"

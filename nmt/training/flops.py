@@ -32,9 +32,6 @@ class Work:
     matrix_products: int
     attention_tanh: int
 
-    def __add__(self, other: Work) -> Work:
-        return Work(self.matrix_products + other.matrix_products, self.attention_tanh + other.attention_tanh)
-
     def __mul__(self, factor: int) -> Work:
         return Work(self.matrix_products * factor, self.attention_tanh * factor)
 

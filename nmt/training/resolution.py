@@ -12,9 +12,9 @@ from nmt import recipe
 from nmt.backend import has_gpu
 from nmt.config import Config
 from nmt.config_keys import given, leaves, with_values
-from nmt.text.statistics import Statistics, measure
+from nmt.text.statistics import MAX_EXAMINED, Statistics, measure
 from nmt.training.estimate import estimate
-from nmt.training.precision import choose_precision, operations_per_second
+from nmt.training.precision import Precision, choose_precision, operations_per_second
 from nmt.training.preparation import Pairs
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def resolve(config: Config, pairs: Pairs) -> Config:
     precision = choose_precision(config.training.precision)
     config = with_values(config, {"training.precision": precision})
     if statistics is not None:
-        _tell_estimate(config, statistics)
+        _tell_estimate(config, precision, statistics)
     return config
 
 
@@ -48,12 +48,13 @@ def _with_recipe(config: Config, statistics: Statistics) -> Config:
     stays = [key for key in recipe.KEYS if key in fixed]
     source, target = statistics.source, statistics.target
     logger.info(
-        "recipe: auto, from %s pairs of %.1f and %.1f words, %s and %s of them different\n%s",
+        "recipe: auto, from %s pairs, of %.1f and %.1f words a sentence, %s and %s different words in %s\n%s",
         f"{statistics.num_pairs:,}",
         source.num_words,
         target.num_words,
         f"{source.distinct_words:,}",
         f"{target.distinct_words:,}",
+        "all" if statistics.num_pairs <= MAX_EXAMINED else f"up to {MAX_EXAMINED:,} of them",
         "\n".join([*lines, *([f"  as given: {', '.join(stays)}"] if stays else [])]),
     )
     for finding in recipe.findings(statistics):
@@ -61,10 +62,8 @@ def _with_recipe(config: Config, statistics: Statistics) -> Config:
     return with_values(config, {choice.key: choice.value for choice in choices} | {"recipe": "defaults"})
 
 
-def _tell_estimate(config: Config, statistics: Statistics) -> None:
+def _tell_estimate(config: Config, precision: Precision, statistics: Statistics) -> None:
     training, vocabulary_size = config.training, config.tokenizer.vocabulary_size
-    if has_gpu() or training.precision == "auto":  # the shares of the speed were measured on CPUs
-        return
     expected = estimate(
         config,
         num_pairs=statistics.num_pairs,
@@ -72,12 +71,11 @@ def _tell_estimate(config: Config, statistics: Statistics) -> None:
             recipe.num_pieces(statistics.source, vocabulary_size),
             recipe.num_pieces(statistics.target, vocabulary_size),
         ),
-        operations_per_second=operations_per_second(training.precision),
+        operations_per_second=None if has_gpu() else operations_per_second(precision),
     )
     per_epoch = recipe.updates_per_epoch(statistics, leaves(config.model_dump()))
     num_updates = min(training.max_epochs * per_epoch, training.max_updates or math.inf)
-    told = expected.to_text(num_updates, per_epoch, training.max_minutes)
-    logger.info("estimate: %s; validation comes on top", told)
+    logger.info("estimate: %s", expected.to_text(num_updates, per_epoch, training.max_minutes))
 
 
 def _plain(value: float | str | bool) -> str:

@@ -31,7 +31,6 @@ from nmt.training.display import Display
 from nmt.training.limits import Limits
 from nmt.training.memory import UpdateMemory, memory_budget
 from nmt.training.objective import Objective
-from nmt.training.precision import choose_precision
 from nmt.training.preparation import configured_optimizer
 from nmt.training.progress import Progress
 from nmt.training.records import Curves, epoch_record, log_average, log_epoch, log_samples
@@ -82,7 +81,7 @@ class Run:
         sizes = tokenizers[0].vocabulary_size, tokenizers[1].vocabulary_size
         num_parameters = sum(math.prod(shape) for shape in model_shapes(config.model, *sizes).values())
         self._memory_budget = memory_budget(num_parameters, with_averages=training.ema_decay is not None)
-        self.model = build_model(config.model, *sizes, dtype=choose_precision(training.precision))
+        self.model = build_model(config.model, *sizes, dtype=training.precision)
         self._memory = UpdateMemory(config.model, num_parameters, training.num_passes())
         self.optimizer = configured_optimizer(training)
         objective = Objective(self.model, training.label_smoothing, training.r_drop)

@@ -15,6 +15,7 @@ from rich.console import Console
 from nmt import files
 from nmt.backend import library_name
 from nmt.config import Config, dump
+from nmt.errors import ConfigError
 from nmt.evaluation import report
 from nmt.loading import load
 from nmt.run_dir import RunDirectory, library_versions
@@ -64,8 +65,14 @@ def train(
         NMTError: Something in the corpora, the folder or the course of training breaks a rule; the message tells.
         Stopped: A signal asked for it, and the state is saved.
     """
+    is_open = "auto" in (config.recipe, config.training.precision)  # of a caller who leaves it to this function
+    if is_open and resume:
+        raise ConfigError(
+            "a run goes on with what was chosen when it began. Received: a configuration that leaves something to be "
+            f"chosen (auto). Give that of the run, {run_dir.config_path}."
+        )
     pairs = pairs or read_pairs(config)
-    if config.recipe == "auto":  # of a caller who has left it to this function
+    if is_open:
         config = resolve(config, pairs)
         run_dir.update_settings(config_yaml=dump(config), versions=run_dir.versions())
     keras.utils.set_random_seed(config.seed)

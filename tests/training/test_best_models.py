@@ -6,6 +6,8 @@ the models after epochs 2 and 3 has seen 10.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import os
 import shutil
@@ -16,7 +18,7 @@ import pytest
 
 from nmt.averaging import average
 from nmt.errors import FileError
-from nmt.loading import load
+from nmt.loading import load, save
 from nmt.run_dir import RunDirectory
 from nmt.training import best_models
 from nmt.training import run as run_module
@@ -278,10 +280,39 @@ def test_the_test_corpora_are_translated_by_the_mean(settings, corpora, tmp_path
 
 
 def test_old_checkpoints_go_on(settings, straight, tmp_path):
-    """A run of an earlier version, whose progress knows of no averages."""
-    from nmt.training.progress import Progress
+    """Those of an earlier version, whose progress knows of no averages."""
+    stopped = run(with_changes(settings, {"training.max_epochs": 2, "training.average_best": 1}), tmp_path / "run")
+    checkpoint = tiny_run.last_checkpoint(stopped)
+    values = json.loads((checkpoint / "progress.json").read_text())
+    for name in ("best_average", "kept_models", "averaged_epochs"):
+        del values[name]
+    content = json.dumps(values).encode()
+    (checkpoint / "progress.json").write_bytes(content)
+    manifest = json.loads((checkpoint / "manifest.json").read_text())
+    manifest["files"]["progress.json"] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (checkpoint / "manifest.json").write_text(json.dumps(manifest))
+    changed = ["training.max_epochs", "training.average_best"]
+    run_dir = run(settings, tmp_path / "run", resume=True, allow_changed=changed)
+    assert kept(run_dir) == {"epoch-00003": 12, "epoch-00004": 16}
+    assert progress(run_dir)["averaged_epochs"] == [3, 4]
 
-    new = {"best_average", "kept_models", "averaged_epochs"}
-    before = {name: value for name, value in progress(straight).items() if name not in {*new, "made_from"}}
-    restored = Progress(**before)
-    assert (restored.best_average, restored.kept_models, restored.averaged_epochs) == ([], [], [])
+
+def test_a_kept_model_of_other_languages_is_left_out(settings, script, tmp_path, monkeypatch, caplog):  # noqa: F811
+    """As after a resumed run that was allowed another one."""
+    script.of_mean = {14: 31.0}
+    caplog.set_level(logging.INFO, "nmt")
+    original = run_module.Run.average
+
+    def changed(self):
+        folder = self.run_dir.best_models / "epoch-00002"
+        translator = load(folder)
+        translator.target_language = "xx"
+        save(translator, folder, model=self.config.model, card="")
+        original(self)
+
+    monkeypatch.setattr(run_module.Run, "average", changed)
+    run_dir = run(with_changes(settings, {"training.average_best": 3}), tmp_path / "run")
+    assert "models that work together must have the same target_language" in caplog.text
+    assert "It is left out of the average." in caplog.text
+    assert "mean of the models of epochs 3, 4  dev perplexity" in caplog.text
+    assert best_update(run_dir) == 14

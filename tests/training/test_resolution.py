@@ -41,14 +41,18 @@ def test_choices_reasons_and_estimate_are_told(pairs: Pairs, caplog: pytest.LogC
     settings = resolve(phrasebook(batching={"size": 30}, training={"precision": "float32"}), pairs)
     told, warned, estimated = caplog.messages
     head, *lines = told.splitlines()
-    assert re.fullmatch(r"recipe: auto, from 3,000 pairs of [\d.]+ and [\d.]+ words, [\d,]+ and [\d,]+ of .*", head)
+    assert re.fullmatch(
+        r"recipe: auto, from 3,000 pairs, of [\d.]+ and [\d.]+ words a sentence, [\d,]+ and [\d,]+ different words in "
+        r"all",
+        head,
+    )
     assert lines[-1] == "  as given: batching.size, training.precision"
     values = leaves(settings.model_dump())
     chosen = [key for key in recipe.KEYS if key not in ("batching.size", "training.precision")]
     for line, key in zip(lines[:-1], chosen, strict=True):
         plain = str(values[key]).lower() if isinstance(values[key], bool) else str(values[key])
         assert re.fullmatch(rf"  {key}: {re.escape(plain)}  \(.+\)", line)
-    assert warned.startswith("recipe: auto: 3,000 pairs of ")
+    assert warned.startswith("recipe: auto: 23,000 words a side, in 3,000 pairs, are too few ")
     assert re.fullmatch(
         r"estimate: [\d.]+ million parameters, up to some [\d.]+ GB of memory; at most some [\d,]+ updates, 100 an "
         r"epoch: .* to .* here; validation comes on top",
@@ -78,11 +82,17 @@ def test_the_precision_is_chosen_by_the_machine(pairs: Pairs, monkeypatch: pytes
     assert settings.training.precision == "mixed_bfloat16"
 
 
-def test_a_gpu_has_no_estimate(pairs: Pairs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_for_a_gpu_all_but_the_time_is_told(
+    pairs: Pairs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(resolution, "has_gpu", lambda: True)
     caplog.set_level(logging.INFO, "nmt")
-    resolve(phrasebook(), pairs)
-    assert not [message for message in caplog.messages if message.startswith("estimate")]
+    resolve(phrasebook(batching={"size": 30}, training={"precision": "float32"}), pairs)
+    assert re.fullmatch(
+        r"estimate: [\d.]+ million parameters, up to some [\d.]+ GB of memory; at most some [\d,]+ updates, 100 an "
+        r"epoch; how long they take is known for CPUs alone: the display tells after the first updates",
+        caplog.messages[-1],
+    )
 
 
 def test_swapped_dev_pairs_are_told(pairs: Pairs, caplog: pytest.LogCaptureFixture) -> None:
@@ -119,4 +129,8 @@ def test_a_run_has_plain_values_and_goes_on_with_them(tmp_path) -> None:
         with pytest.raises(KeyboardInterrupt):
             run(tree, tmp_path / "parts")
     assert RunDirectory.open(tmp_path / "parts").config_path.read_text() == dump(settings)
+    with pytest.raises(
+        ConfigError, match=r"with what was chosen when it began.* Give that of the run, .*config\.yaml\."
+    ):
+        run(tree, tmp_path / "parts", resume=True)
     tiny_run.assert_same_run(run(settings.model_dump(), tmp_path / "parts", resume=True), whole)
