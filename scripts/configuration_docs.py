@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_orig
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from nmt import config
+from nmt import config, recipe
 from nmt.config_problems import bounds, shown, tagged_sections
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
@@ -34,13 +34,15 @@ nmt train configs/quickstart.yaml --set training.max_epochs=5 --set 'data.test={
 A list can't be changed in part: set it whole. The file is YAML 1.2 without anchors, aliases, merge keys, tags
 and duplicate keys: `no` is the language Norwegian, `1e-3` is a number, `010` and `2024-01-01` are text. The run
 directory keeps the resolved configuration with every default filled in.
+
+With `model: auto` the keys whose default is marked (auto) are chosen from the corpus instead, unless they are given.
 """
 
 
 def page() -> str:
     """Returns the whole page."""
     corpora = tagged_sections(config.DataConfig.model_fields["train"])
-    parts = [HEAD, section("Top level", config.Config)]
+    parts = [HEAD, section("Top level", config.Config, "")]
     for name, field in config.Config.model_fields.items():
         if is_section(field.annotation):
             parts += sections(name, field.annotation)
@@ -48,23 +50,24 @@ def page() -> str:
             parts.append(
                 "## Kinds of corpora\n\nEach entry of `data.train`, `data.dev` and `data.test` has a `type`.\n"
             )
-            parts += [section(f"`type: {kind}`", corpus, level=3) for kind, corpus in corpora.items()]
+            parts += [section(f"`type: {kind}`", corpus, kind, level=3) for kind, corpus in corpora.items()]
     return "\n".join(parts)
 
 
 def sections(name: str, model: type[BaseModel]) -> list[str]:
     """Returns a section and those inside it."""
-    parts = [section(f"`{name}`", model)]
+    parts = [section(f"`{name}`", model, name)]
     for key, field in model.model_fields.items():
         if is_section(field.annotation):
             parts += sections(f"{name}.{key}", field.annotation)
     return parts
 
 
-def section(title: str, model: type[BaseModel], level: int = 2) -> str:
-    """Returns the heading, the docstring and the table of one section."""
+def section(title: str, model: type[BaseModel], path: str, level: int = 2) -> str:
+    """Returns the heading, the docstring and the table of one section, whose keys stand under `path`."""
+    marks = {name: " (auto)" for name in model.model_fields if f"{path}.{name}" in recipe.KEYS}
     rows = [
-        f"| `{name}` | {values(field)} | {default(field)} | {cell(field.description or '')} |"
+        f"| `{name}` | {values(field)} | {default(field)}{marks.get(name, '')} | {cell(field.description or '')} |"
         for name, field in model.model_fields.items()
         if name != "type" or not is_tag(field)
     ]
