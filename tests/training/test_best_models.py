@@ -279,7 +279,7 @@ def test_the_test_corpora_are_translated_by_the_mean(settings, corpora, tmp_path
     assert run_dir.test_report.exists()
 
 
-def test_old_checkpoints_go_on(settings, straight, tmp_path):
+def test_old_checkpoints_go_on(settings, tmp_path):
     """Those of an earlier version, whose progress knows of no averages."""
     stopped = run(with_changes(settings, {"training.max_epochs": 2, "training.average_best": 1}), tmp_path / "run")
     checkpoint = tiny_run.last_checkpoint(stopped)
