@@ -28,7 +28,7 @@ from nmt.model_file import ModelContents, check_alike, find_model, load_model, s
 Weights = Mapping[str, NDArray[np.float32]]
 
 LEAST_COSINE = 0.1
-"""Of the matrices. Multi30k: at most 0.03 between two seeds; one seed with other rates, lengths or text, 0.16 or more."""
+"""Of the matrices. Multi30k: at most 0.03 between two seeds; 0.16 or more with other rates, lengths or text."""
 
 
 def average(paths: Sequence[Path], output: Path) -> None:
