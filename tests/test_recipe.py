@@ -32,13 +32,14 @@ GOLDEN = {
     "tokenizer.vocabulary_size": (3000, 4600, 6000, 13_000, 24_700),
     "data.max_length_pieces": (80,) * 5,
     "model.tied_embeddings": ("all",) * 5,
-    "model.embedding_size": (192, 224, 256, 384, 512),
-    "model.encoder_size": (192, 224, 256, 384, 512),
+    "model.embedding_size": (256, 256, 256, 384, 512),
+    "model.encoder_size": (256, 256, 256, 384, 512),
     "model.encoder_layers": (1, 1, 1, 1, 2),
-    "model.decoder_size": (288, 320, 384, 576, 768),
-    "model.attention_size": (192, 224, 256, 384, 512),
+    "model.decoder_size": (384, 384, 384, 576, 768),
+    "model.attention_size": (256, 256, 256, 384, 512),
     "model.lexical_model": (True,) * 5,
     "model.dropout_rate": (0.4, 0.4, 0.4, 0.25, 0.1),
+    "model.recurrent_dropout_rate": (0.2, 0.1, 0.0, 0.0, 0.0),
     "batching.size": (32, 48, 64, 140, 264),
     "training.max_epochs": (55, 38, 30, 15, 9),
     "training.learning_rate": (0.004, 0.004, 0.004, 0.0016, 0.0014),
@@ -59,8 +60,8 @@ RISING = {
 # What follows the number of updates: it falls a little where the batches grow by a step.
 MOSTLY_RISING = {"training.schedule.warmup_updates", "training.schedule.decay_updates", "training.ema_decay"}
 FALLING = {
-    "model.dropout_rate", "training.max_epochs", "training.learning_rate", "training.label_smoothing",
-    "training.r_drop", "training.validate_every_epochs",
+    "model.dropout_rate", "model.recurrent_dropout_rate", "training.max_epochs", "training.learning_rate",
+    "training.label_smoothing", "training.r_drop", "training.validate_every_epochs",
 }  # fmt: skip
 
 
@@ -105,9 +106,10 @@ def test_it_changes_one_way_with_the_size() -> None:
 def test_it_is_smooth() -> None:
     """A tenth more text moves no value by more than a third.
 
-    Small whole numbers and R-Drop change in steps, and the rate where R-Drop ends.
+    Small numbers and R-Drop change in steps, and the rate where R-Drop ends.
     """
     small = {
+        "model.recurrent_dropout_rate",
         "training.r_drop",
         "training.validate_every_epochs",
         "training.early_stopping_patience",
@@ -141,7 +143,7 @@ GIVEN = {
     "tokenizer.joint": False, "tokenizer.vocabulary_size": 1234, "data.max_length_pieces": 33,
     "model.tied_embeddings": "none", "model.embedding_size": 11, "model.encoder_size": 12, "model.encoder_layers": 3,
     "model.decoder_size": 13, "model.attention_size": 14, "model.lexical_model": False, "model.dropout_rate": 0.01,
-    "batching.size": 15, "training.max_epochs": 16, "training.learning_rate": 0.5,
+    "model.recurrent_dropout_rate": 0.02, "batching.size": 15, "training.max_epochs": 16, "training.learning_rate": 0.5,
     "training.schedule.warmup_updates": 17, "training.schedule.decay_updates": 18, "training.label_smoothing": 0.0,
     "training.r_drop": 0.5, "training.ema_decay": None, "training.precision": "float32",
     "training.validate_every_epochs": 19, "training.early_stopping_patience": None, "training.metric": "loss",
@@ -174,7 +176,8 @@ def test_what_is_chosen_fits_what_is_given() -> None:
     assert chosen(corpus(), training__r_drop=0.0)["training.learning_rate"] == 0.002
     assert chosen(corpus(1_000_000), training__r_drop=1.0)["training.learning_rate"] == 0.0028
     assert chosen(corpus(5_000))["training.r_drop"] == 1.0
-    assert chosen(corpus(5_000), model__dropout_rate=0.0)["training.r_drop"] == 0.0
+    without = chosen(corpus(5_000), model__dropout_rate=0.0)
+    assert (without["model.recurrent_dropout_rate"], without["training.r_drop"]) == (0.0, 0.0)
     assert chosen(corpus(5_000), training__r_drop=0.0)["model.dropout_rate"] == 0.5
 
 
