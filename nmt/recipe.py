@@ -249,7 +249,7 @@ def findings(statistics: Statistics) -> list[str]:
     if words < _FEW_WORDS:
         found.append(
             f"{_rounded(words):,} words a side, in {statistics.num_pairs:,} pairs, are too few for a good model: "
-            "a small one is trained all the same. Expect phrases it has seen, not new sentences. The recipe was tried "
+            "one is trained all the same. Expect phrases it has seen, not new sentences. The recipe was tried "
             f"from {_FEW_WORDS:,} words on: with 5,000 short sentences."
         )
     if words > _MANY_WORDS:

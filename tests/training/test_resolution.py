@@ -64,7 +64,7 @@ def test_nothing_is_left_open(pairs: Pairs) -> None:
     settings = resolve(phrasebook(batching={"size": 30}, training={"max_epochs": 3, "precision": "float32"}), pairs)
     assert (settings.recipe, settings.training.precision) == ("defaults", "float32")
     assert (settings.batching.size, settings.training.max_epochs) == (30, 3)
-    assert settings.model.embedding_size != phrasebook().model.embedding_size
+    assert settings.tokenizer.vocabulary_size != phrasebook().tokenizer.vocabulary_size
     assert resolve(settings, pairs) == settings
 
 
