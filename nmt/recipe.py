@@ -179,7 +179,7 @@ def _choose_model(sheet: _Sheet, words: float) -> None:
 def _choose_regularisation(sheet: _Sheet, words: float) -> None:
     is_without = sheet.gives("model.dropout_rate", 0.0)
     rate = 0.0 if is_without else _step(-0.27 * _decades(words), 0.05, 0.0, 0.2)
-    reason = "none beside no other" if is_without else "0.2 for 5,000 captions, none from 29,000 on: learns for longer"
+    reason = "no dropout, as given" if is_without else "0.2 for 5,000 captions, none from 29,000 on: learns for longer"
     sheet.choose("model.recurrent_dropout_rate", rate, reason)
     weight, reason = 0.0, f"twice the work: for less than {_R_DROP_BELOW_WORDS:,} words alone"
     if is_without and not any(sheet.values[key] for key in _OTHER_DROPOUT):
