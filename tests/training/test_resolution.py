@@ -21,6 +21,8 @@ from tests.training.tiny_run import run, tiny_tree, with_changes
 
 @pytest.fixture(autouse=True)
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets nothing depend on how fast the machine is: on a busy one, two equal runs chose different precisions."""
+    monkeypatch.setattr(resolution, "choose_precision", lambda precision: {"auto": "float32"}.get(precision, precision))
     monkeypatch.setattr(resolution, "operations_per_second", lambda precision: 1e9)
     monkeypatch.setattr(resolution, "has_gpu", lambda: False)
 
