@@ -22,9 +22,20 @@ COUNTS = [2, 0, 3, 1]
 """Hypotheses of each sentence in the second step: none, one, several."""
 
 
+READOUTS = ("conditional-after-all", "conditional-before-target", "input_feeding-before-lexical-none")
+"""Of `ARCHITECTURES`: what differs after the recurrence, for tests that ask nothing of the recurrence."""
+
+of_readouts = pytest.mark.parametrize("architecture", READOUTS)
+
+
 @pytest.fixture(params=ARCHITECTURES)
-def seq2seq(request, rng):
-    return tiny_model(rng, **ARCHITECTURES[request.param])
+def architecture(request):
+    return request.param
+
+
+@pytest.fixture
+def seq2seq(architecture, rng):
+    return tiny_model(rng, **ARCHITECTURES[architecture])
 
 
 @pytest.fixture(params=["numpy", "keras"])
@@ -39,13 +50,15 @@ def numpy_model_of(seq2seq) -> NumpyModel:
     return NumpyModel(weights, **{name: config[name] for name in names})
 
 
-def stepped(seq2seq, source: list[int], tokens: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Log-probabilities (V,) after the tokens, and the attention of the last step: one sentence, one step a time."""
+def stepped(seq2seq, source: list[int], tokens: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Log-probabilities (V,) and attention (S,) after each of the tokens: one sentence, one step a time."""
     encoded = seq2seq.encode(ops.convert_to_tensor(np.array([source])))
     state = seq2seq.initial_state(encoded)
+    steps = []
     for token in tokens:
         logits, state, attention = seq2seq.step(ops.convert_to_tensor([token]), state, encoded)
-    return log_softmax(as_array(logits)[0]), as_array(attention)[0]
+        steps.append((log_softmax(as_array(logits)[0]), as_array(attention)[0]))
+    return steps
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -79,7 +92,7 @@ def test_a_step_is_the_models_own(model, seq2seq):
     found = everything(model, readout)
     eos_log_probs = model.candidates(readout, 1).eos_log_probs
     for row, (source, tokens) in enumerate(read):
-        log_probs, weights = stepped(seq2seq, source, tokens)
+        log_probs, weights = stepped(seq2seq, source, tokens)[-1]
         np.testing.assert_allclose(eos_log_probs[row], log_probs[EOS_ID], atol=2e-5)
         log_probs[[PAD_ID, UNK_ID, BOS_ID]] = -np.inf
         np.testing.assert_allclose(found[row], log_probs, atol=2e-5)
@@ -87,6 +100,7 @@ def test_a_step_is_the_models_own(model, seq2seq):
         assert not attention[row, len(source) :].any()
 
 
+@of_readouts
 def test_candidates_are_the_greatest(model):
     readout, _, _ = two_steps(model)
     table = everything(model, readout)
@@ -97,6 +111,7 @@ def test_candidates_are_the_greatest(model):
             np.testing.assert_allclose(np.sort(log_probs)[::-1][:size], np.sort(table[row])[::-1][:size], atol=1e-6)
 
 
+@of_readouts
 def test_banned_tokens_are_no_candidates_and_keep_their_probability(model):
     readout, _, _ = two_steps(model)
     banned = Banned(np.array([0, 0, 2, 5]), np.array([4, 9, 5, EOS_ID]))
@@ -117,14 +132,22 @@ def test_forced_decoding_is_teacher_forcing(model, seq2seq):
         logits = as_array(seq2seq(inputs))[0]
         expected = [log_softmax(row)[token] for row, token in zip(logits, target, strict=True)]
         np.testing.assert_allclose(forced.log_probs, expected, atol=2e-5)
-        for position in range(len(target)):
-            _, weights = stepped(seq2seq, source, [BOS_ID, *target[:position]])
-            np.testing.assert_allclose(forced.attention[position], weights, atol=2e-5)
+        weights = [attention for _, attention in stepped(seq2seq, source, [BOS_ID, *target[:-1]])]
+        np.testing.assert_allclose(forced.attention, weights, atol=2e-5)
     assert all(forced.attention is None for forced in force(model, SOURCES, targets))
 
 
-@pytest.mark.parametrize("options", [{}, {"coverage_penalty": 0.3}, {"no_repeat_ngram_size": 1}, {"beam_size": 1}])
-def test_both_find_the_same(options, seq2seq):
+def test_both_find_the_same(seq2seq):
+    assert_both_find_the_same(seq2seq, {})
+
+
+@of_readouts
+@pytest.mark.parametrize("options", [{"coverage_penalty": 0.3}, {"no_repeat_ngram_size": 1}, {"beam_size": 1}])
+def test_both_find_the_same_with_options(options, seq2seq):
+    assert_both_find_the_same(seq2seq, options)
+
+
+def assert_both_find_the_same(seq2seq, options: dict[str, Any]) -> None:
     search_options = SearchOptions(**({"beam_size": 3} | options))
     limits = np.array([1, 2, 3, 1]), np.array([8, 5, 9, 4])
     in_numpy, in_keras = (
@@ -177,6 +200,7 @@ def test_more_rows_than_a_product_and_bans_in_all_of_them(rng):
         np.testing.assert_allclose(found.log_probs, at_ids, atol=1e-4)
 
 
+@of_readouts
 def test_a_banned_end_keeps_its_probability(model):
     readout, _, _ = two_steps(model)
     banned = Banned(np.arange(6), np.full(6, EOS_ID))
@@ -237,6 +261,7 @@ def test_a_sentence_without_a_token_is_the_same_to_both(rng):
         np.testing.assert_allclose(one.attention, other.attention, atol=2e-5)
 
 
+@of_readouts
 @pytest.mark.parametrize("token_id", [-1, -VOCABULARY, 10**6, 2**40])
 def test_ids_outside_the_vocabulary_are_refused(token_id, model, seq2seq):
     # NumPy took -1 for the last row; JAX takes whatever lies beyond for the last one, TensorFlow on a GPU for zeros.
@@ -249,6 +274,7 @@ def test_ids_outside_the_vocabulary_are_refused(token_id, model, seq2seq):
         force(model, [[4, EOS_ID]], [[token_id, EOS_ID]])
 
 
+@of_readouts
 def test_the_first_id_outside_is_refused_and_the_last_inside_is_not(seq2seq):
     model = numpy_model_of(seq2seq)
     size = seq2seq.get_config()["source_vocabulary_size"]
