@@ -33,7 +33,7 @@ def choose_precision(precision: Literal["auto"] | Precision) -> Precision:
     """Returns the precision itself, or where it is "auto" the one in which products are faster; a second at most."""
     if precision != "auto":
         return precision
-    in_float32, in_bfloat16 = (_seconds_of_product(dtype) for dtype in ("float32", "bfloat16"))
+    in_float32, in_bfloat16 = _seconds_of_product("float32", "bfloat16")
     speedup = in_float32 / in_bfloat16
     chosen: Precision = "mixed_bfloat16" if speedup >= MIN_SPEEDUP else "float32"
     logger.info(
@@ -45,21 +45,24 @@ def choose_precision(precision: Literal["auto"] | Precision) -> Precision:
 def operations_per_second(precision: Precision) -> float:
     """Returns how many floating-point operations a second this machine makes in products; half a second at most."""
     rows, terms, columns = SHAPE
-    seconds = _seconds_of_product("float32" if precision == "float32" else "bfloat16")
+    (seconds,) = _seconds_of_product("float32" if precision == "float32" else "bfloat16")
     return 2 * rows * terms * columns / seconds
 
 
-def _seconds_of_product(dtype: str) -> float:
+def _seconds_of_product(*dtypes: str) -> list[float]:
+    """Returns the fewest seconds in each type; they take turns, so that what else the machine does slows all alike."""
     rows, terms, columns = SHAPE
     rng = np.random.default_rng(1)
-    left = ops.cast(rng.standard_normal((rows, terms), "float32"), dtype)
-    right = ops.cast(rng.standard_normal((terms, columns), "float32"), dtype)
+    left, right = rng.standard_normal((rows, terms), "float32"), rng.standard_normal((terms, columns), "float32")
+    pairs = [(ops.cast(left, dtype), ops.cast(right, dtype)) for dtype in dtypes]
     # The sum is what is waited for, as some backends return before they have computed; of all, so that all is computed.
     product = compiled(lambda left, right: ops.sum(ops.matmul(left, right)), [])
-    float(product(left, right))
-    fastest = float("inf")
+    for pair in pairs:
+        float(product(*pair))
+    fastest = [float("inf")] * len(pairs)
     for _ in range(NUM_REPEATS):
-        start = time.perf_counter()
-        float(product(left, right))
-        fastest = min(fastest, time.perf_counter() - start)
+        for number, pair in enumerate(pairs):
+            start = time.perf_counter()
+            float(product(*pair))
+            fastest[number] = min(fastest[number], time.perf_counter() - start)
     return fastest

@@ -16,7 +16,8 @@ from nmt.training.precision import MIN_SPEEDUP, choose_precision
     ("speedup", "expected"), [(2.0, "mixed_bfloat16"), (MIN_SPEEDUP * 0.99, "float32"), (0.5, "float32")]
 )
 def test_the_faster_one_is_chosen_and_the_reason_told(speedup, expected, monkeypatch, caplog):
-    monkeypatch.setattr(precision, "_seconds_of_product", lambda dtype: 1.0 if dtype == "float32" else 1.0 / speedup)
+    seconds = {("float32", "bfloat16"): [1.0, 1.0 / speedup]}
+    monkeypatch.setattr(precision, "_seconds_of_product", lambda *dtypes: seconds[dtypes])
     with caplog.at_level(logging.INFO):
         assert choose_precision("auto") == expected
     assert caplog.messages == [
@@ -26,23 +27,25 @@ def test_the_faster_one_is_chosen_and_the_reason_told(speedup, expected, monkeyp
 
 @pytest.mark.parametrize("name", ["float32", "mixed_bfloat16"])
 def test_what_is_named_is_not_measured(name, monkeypatch):
-    monkeypatch.setattr(precision, "_seconds_of_product", lambda dtype: pytest.fail("measured"))
+    monkeypatch.setattr(precision, "_seconds_of_product", lambda *dtypes: pytest.fail("measured"))
     assert choose_precision(name) == name
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_products_of_that_dtype_are_timed(dtype, monkeypatch):
+@pytest.mark.parametrize("dtypes", [["float32"], ["bfloat16"], ["float32", "bfloat16"]])
+def test_products_of_each_dtype_are_timed_in_turn(dtypes, monkeypatch):
     multiplied = []
     matmul = ops.matmul
     monkeypatch.setattr(precision, "compiled", lambda function, variables: function)
     monkeypatch.setattr(ops, "matmul", lambda a, b: multiplied.append((a.dtype, b.dtype)) or matmul(a, b))
-    assert precision._seconds_of_product(dtype) > 0
-    assert len(multiplied) == precision.NUM_REPEATS + 1
-    assert {keras.backend.standardize_dtype(each) for pair in multiplied for each in pair} == {dtype}
+    found = precision._seconds_of_product(*dtypes)
+    assert len(found) == len(dtypes)
+    assert min(found) > 0
+    of_pairs = [[keras.backend.standardize_dtype(each) for each in pair] for pair in multiplied]
+    assert of_pairs == [[dtype, dtype] for dtype in dtypes] * (precision.NUM_REPEATS + 1)
 
 
 def test_the_speed_is_that_of_the_product_that_is_timed(monkeypatch):
-    monkeypatch.setattr(precision, "_seconds_of_product", lambda dtype: {"float32": 0.5, "bfloat16": 0.25}[dtype])
+    monkeypatch.setattr(precision, "_seconds_of_product", lambda dtype: [{"float32": 0.5, "bfloat16": 0.25}[dtype]])
     rows, terms, columns = precision.SHAPE
     assert precision.operations_per_second("float32") == 2 * rows * terms * columns / 0.5
     assert precision.operations_per_second("mixed_bfloat16") == 2 * rows * terms * columns / 0.25
