@@ -167,7 +167,7 @@ def _choose_pieces(sheet: _Sheet, statistics: Statistics, words: float) -> None:
 
 def _choose_model(sheet: _Sheet, words: float) -> None:
     width = _multiple(_power(words, 256, 0.2, 256, 640), 32)
-    reason = "grows with the fifth root of the words, from 256 for 29,000 captions"
+    reason = "256 up to 29,000 captions, then grows with the fifth root of the words"
     for name in ("embedding_size", "encoder_size", "attention_size"):
         sheet.choose(f"model.{name}", width, reason)
     sheet.choose("model.decoder_size", _multiple(1.5 * width, 32), "half as wide again as an encoder's direction")
@@ -179,7 +179,7 @@ def _choose_model(sheet: _Sheet, words: float) -> None:
 def _choose_regularisation(sheet: _Sheet, words: float) -> None:
     is_without = sheet.gives("model.dropout_rate", 0.0)
     rate = 0.0 if is_without else _step(-0.27 * _decades(words), 0.05, 0.0, 0.2)
-    reason = "no dropout, as given" if is_without else "0.2 for 5,000 captions, none from 29,000 on: learns for longer"
+    reason = "no dropout, as given" if is_without else "0.2 for 5,000 captions, none from 24,000 on"
     sheet.choose("model.recurrent_dropout_rate", rate, reason)
     weight, reason = 0.0, f"twice the work: for less than {_R_DROP_BELOW_WORDS:,} words alone"
     if is_without and not any(sheet.values[key] for key in _OTHER_DROPOUT):
@@ -249,7 +249,7 @@ def findings(statistics: Statistics) -> list[str]:
     if words < _FEW_WORDS:
         found.append(
             f"{_rounded(words):,} words a side, in {statistics.num_pairs:,} pairs, are too few for a good model: "
-            "one is trained all the same. Expect phrases it has seen, not new sentences. The recipe was tried "
+            "training goes on all the same. Expect phrases it has seen, not new sentences. The recipe was tried "
             f"from {_FEW_WORDS:,} words on: with 5,000 short sentences."
         )
     if words > _MANY_WORDS:

@@ -233,7 +233,7 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
 @pytest.mark.parametrize(
     ("statistics", "expected"),
     [
-        (corpus(1_000), "12,000 words a side, in 1,000 pairs, are too few for a good model: one is trained"),
+        (corpus(1_000), "12,000 words a side, in 1,000 pairs, are too few for a good model: training goes on"),
         (corpus(9_000_000), "100,000,000 words a side, in 9,000,000 pairs, are more than the recipe is made for"),
         (corpus(untranslated=0.25), "25% of the pairs look untranslated: nearly the same words on both sides. They "),
         (corpus(swapped=0.1), "10% of the training pairs look swapped: their source reads like the other targets"),

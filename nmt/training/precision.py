@@ -33,7 +33,7 @@ def choose_precision(precision: Literal["auto"] | Precision) -> Precision:
     """Returns the precision itself, or where it is "auto" the one in which products are faster; a second at most."""
     if precision != "auto":
         return precision
-    in_float32, in_bfloat16 = _seconds_of_product("float32", "bfloat16")
+    in_float32, in_bfloat16 = _seconds_of_products("float32", "bfloat16")
     speedup = in_float32 / in_bfloat16
     chosen: Precision = "mixed_bfloat16" if speedup >= MIN_SPEEDUP else "float32"
     logger.info(
@@ -45,12 +45,12 @@ def choose_precision(precision: Literal["auto"] | Precision) -> Precision:
 def operations_per_second(precision: Precision) -> float:
     """Returns how many floating-point operations a second this machine makes in products; half a second at most."""
     rows, terms, columns = SHAPE
-    (seconds,) = _seconds_of_product("float32" if precision == "float32" else "bfloat16")
+    (seconds,) = _seconds_of_products("float32" if precision == "float32" else "bfloat16")
     return 2 * rows * terms * columns / seconds
 
 
-def _seconds_of_product(*dtypes: str) -> list[float]:
-    """Returns the fewest seconds in each type; they take turns, so that what else the machine does slows all alike."""
+def _seconds_of_products(*dtypes: str) -> list[float]:
+    """Returns the fewest seconds in each type; they take turns, so that a busy moment seldom slows one alone."""
     rows, terms, columns = SHAPE
     rng = np.random.default_rng(1)
     left, right = rng.standard_normal((rows, terms), "float32"), rng.standard_normal((terms, columns), "float32")

@@ -23,7 +23,7 @@ COUNTS = [2, 0, 3, 1]
 
 
 READOUTS = ("conditional-after-all", "conditional-before-target", "input_feeding-before-lexical-none")
-"""Of `ARCHITECTURES`: what differs after the recurrence, for tests that ask nothing of the recurrence."""
+"""Of `ARCHITECTURES`: all that differs outside of the recurrence, for tests whose subject lies there."""
 
 of_readouts = pytest.mark.parametrize("architecture", READOUTS)
 
@@ -141,7 +141,7 @@ def test_both_find_the_same(seq2seq):
     assert_both_find_the_same(seq2seq, {})
 
 
-@of_readouts
+@pytest.mark.parametrize("architecture", [*READOUTS, "conditional-before-transitions-norm"])
 @pytest.mark.parametrize("options", [{"coverage_penalty": 0.3}, {"no_repeat_ngram_size": 1}, {"beam_size": 1}])
 def test_both_find_the_same_with_options(options, seq2seq):
     assert_both_find_the_same(seq2seq, options)

@@ -33,6 +33,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "decoder": "input_feeding",
         "reset_after": False,
         "tied_embeddings": "none",
+        "source_vocabulary_size": 13,
         "lexical_model": True,
     },
     "conditional-after-norm": {"decoder": "conditional", "reset_after": True, "layer_norm": True, **WIDE},

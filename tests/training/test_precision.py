@@ -17,7 +17,7 @@ from nmt.training.precision import MIN_SPEEDUP, choose_precision
 )
 def test_the_faster_one_is_chosen_and_the_reason_told(speedup, expected, monkeypatch, caplog):
     seconds = {("float32", "bfloat16"): [1.0, 1.0 / speedup]}
-    monkeypatch.setattr(precision, "_seconds_of_product", lambda *dtypes: seconds[dtypes])
+    monkeypatch.setattr(precision, "_seconds_of_products", lambda *dtypes: seconds[dtypes])
     with caplog.at_level(logging.INFO):
         assert choose_precision("auto") == expected
     assert caplog.messages == [
@@ -27,7 +27,7 @@ def test_the_faster_one_is_chosen_and_the_reason_told(speedup, expected, monkeyp
 
 @pytest.mark.parametrize("name", ["float32", "mixed_bfloat16"])
 def test_what_is_named_is_not_measured(name, monkeypatch):
-    monkeypatch.setattr(precision, "_seconds_of_product", lambda *dtypes: pytest.fail("measured"))
+    monkeypatch.setattr(precision, "_seconds_of_products", lambda *dtypes: pytest.fail("measured"))
     assert choose_precision(name) == name
 
 
@@ -37,7 +37,7 @@ def test_products_of_each_dtype_are_timed_in_turn(dtypes, monkeypatch):
     matmul = ops.matmul
     monkeypatch.setattr(precision, "compiled", lambda function, variables: function)
     monkeypatch.setattr(ops, "matmul", lambda a, b: multiplied.append((a.dtype, b.dtype)) or matmul(a, b))
-    found = precision._seconds_of_product(*dtypes)
+    found = precision._seconds_of_products(*dtypes)
     assert len(found) == len(dtypes)
     assert min(found) > 0
     of_pairs = [[keras.backend.standardize_dtype(each) for each in pair] for pair in multiplied]
@@ -45,7 +45,7 @@ def test_products_of_each_dtype_are_timed_in_turn(dtypes, monkeypatch):
 
 
 def test_the_speed_is_that_of_the_product_that_is_timed(monkeypatch):
-    monkeypatch.setattr(precision, "_seconds_of_product", lambda dtype: [{"float32": 0.5, "bfloat16": 0.25}[dtype]])
+    monkeypatch.setattr(precision, "_seconds_of_products", lambda dtype: [{"float32": 0.5, "bfloat16": 0.25}[dtype]])
     rows, terms, columns = precision.SHAPE
     assert precision.operations_per_second("float32") == 2 * rows * terms * columns / 0.5
     assert precision.operations_per_second("mixed_bfloat16") == 2 * rows * terms * columns / 0.25
