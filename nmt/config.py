@@ -212,6 +212,11 @@ class TrainingConfig(Section):
         "float32", description="Arithmetic of the layers' products; auto: bfloat16 where this machine is faster in it."
     )
     max_epochs: int = Field(30, ge=1, description="Most passes over the training data.")
+    bidirectional_epochs: int = Field(
+        0,
+        ge=0,
+        description="First epochs, in which every other batch goes from target to source; needs a joint vocabulary.",
+    )
     max_updates: int | None = Field(None, ge=1, description="Most optimizer updates; null: no limit.")
     max_minutes: float | None = Field(None, gt=0, description="Most minutes of training; null: no limit.")
     validate_every_epochs: int = Field(1, ge=1, description="Epochs between two translations of the dev corpora.")
@@ -282,6 +287,19 @@ class Config(Section):
             problems.append(
                 "training.r_drop: two passes differ by dropout alone, and `model` has none. "
                 f"Received: {self.training.r_drop}. Set it to 0, or model.dropout_rate above 0."
+            )
+        if self.training.bidirectional_epochs and not self.tokenizer.joint:
+            problems.append(
+                "training.bidirectional_epochs: one model reads and writes both languages in them, which takes a joint "
+                f"vocabulary. Received: {self.training.bidirectional_epochs}, with tokenizer.joint=false. "
+                "Set tokenizer.joint to true, or bidirectional_epochs to 0."
+            )
+        is_open = self.recipe == "auto" and "max_epochs" not in self.training.model_fields_set
+        if self.training.bidirectional_epochs >= self.training.max_epochs and not is_open:
+            problems.append(
+                "training.bidirectional_epochs: must be below training.max_epochs, as the last epochs are of the "
+                f"direction that is asked for. Received: {self.training.bidirectional_epochs}, with max_epochs="
+                f"{self.training.max_epochs}. Lower it."
             )
         if problem := self.decoding.length_problem():
             problems.append(f"decoding.{problem}")

@@ -113,6 +113,21 @@ ONE_PROBLEM = [
             "Set it to 0, or model.dropout_rate above 0."
         ),
     ),
+    (
+        "training: {bidirectional_epochs: 5}\nmodel: {tied_embeddings: target}\ntokenizer: {joint: false}",
+        (
+            "training.bidirectional_epochs: one model reads and writes both languages in them, which takes a joint "
+            "vocabulary. Received: 5, with tokenizer.joint=false. Set tokenizer.joint to true, or bidirectional_epochs "
+            "to 0."
+        ),
+    ),
+    (
+        "training: {bidirectional_epochs: 30}",
+        (
+            "training.bidirectional_epochs: must be below training.max_epochs, as the last epochs are of the direction "
+            "that is asked for. Received: 30, with max_epochs=30. Lower it."
+        ),
+    ),
     ("model: {dropout_rate: 1.3}", "model.dropout_rate: must be >= 0 and < 1. Received: 1.3"),
     ("model: {dropout_rate: 1}", "model.dropout_rate: must be >= 0 and < 1. Received: 1"),
     ("training: {learning_rate: 0}", "training.learning_rate: must be > 0 and <= 10. Received: 0"),

@@ -42,6 +42,7 @@ GOLDEN = {
     "model.recurrent_dropout_rate": (0.2, 0.1, 0.0, 0.0, 0.0),
     "batching.size": (32, 48, 64, 140, 264),
     "training.max_epochs": (55, 38, 30, 15, 9),
+    "training.bidirectional_epochs": (33, 0, 0, 0, 0),
     "training.learning_rate": (0.004, 0.004, 0.004, 0.0016, 0.0014),
     "training.schedule.warmup_updates": (190, 260, 300, 470, 750),
     "training.schedule.decay_updates": (1900, 2600, 3000, 4700, 7500),
@@ -60,6 +61,7 @@ RISING = {
 # What follows the number of updates: it falls a little where the batches grow by a step.
 MOSTLY_RISING = {"training.schedule.warmup_updates", "training.schedule.decay_updates", "training.ema_decay"}
 FALLING = {
+    "training.bidirectional_epochs",
     "model.dropout_rate", "model.recurrent_dropout_rate", "training.max_epochs", "training.learning_rate",
     "training.label_smoothing", "training.r_drop", "training.validate_every_epochs",
 }  # fmt: skip
@@ -112,6 +114,7 @@ def test_it_is_smooth() -> None:
     small = {
         "model.recurrent_dropout_rate",
         "training.r_drop",
+        "training.bidirectional_epochs",
         "training.validate_every_epochs",
         "training.early_stopping_patience",
         "model.encoder_layers",
@@ -144,7 +147,8 @@ GIVEN = {
     "tokenizer.joint": False, "tokenizer.vocabulary_size": 1234, "data.max_length_pieces": 33,
     "model.tied_embeddings": "none", "model.embedding_size": 11, "model.encoder_size": 12, "model.encoder_layers": 3,
     "model.decoder_size": 13, "model.attention_size": 14, "model.lexical_model": False, "model.dropout_rate": 0.01,
-    "model.recurrent_dropout_rate": 0.02, "batching.size": 15, "training.max_epochs": 16, "training.learning_rate": 0.5,
+    "model.recurrent_dropout_rate": 0.02, "batching.size": 15, "training.max_epochs": 16,
+    "training.bidirectional_epochs": 3, "training.learning_rate": 0.5,
     "training.schedule.warmup_updates": 17, "training.schedule.decay_updates": 18, "training.label_smoothing": 0.0,
     "training.r_drop": 0.5, "training.ema_decay": None, "training.precision": "float32",
     "training.validate_every_epochs": 19, "training.early_stopping_patience": None, "training.metric": "loss",
@@ -180,6 +184,10 @@ def test_what_is_chosen_fits_what_is_given() -> None:
     without = chosen(corpus(5_000), model__dropout_rate=0.0)
     assert (without["model.recurrent_dropout_rate"], without["training.r_drop"]) == (0.0, 0.0)
     assert chosen(corpus(5_000), training__r_drop=0.0)["model.dropout_rate"] == 0.5
+    assert chosen(corpus(5_000), tokenizer__joint=False)["training.bidirectional_epochs"] == 0
+    assert chosen(corpus(5_000), training__max_epochs=10)["training.bidirectional_epochs"] == 6
+    assert chosen(corpus(5_000), training__max_epochs=1)["training.bidirectional_epochs"] == 0
+    assert chosen(corpus(5_000), training__max_updates=1600)["training.bidirectional_epochs"] == 6  # of 10
 
 
 RATES = [name for name, field in ModelConfig.model_fields.items() if "dropout" in name and field.annotation is float]

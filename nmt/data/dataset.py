@@ -64,6 +64,9 @@ class ParallelDataset:
         source_sampler: Draws the ids of source sentences anew in each epoch. Batches are planned by the lengths that
             the corpus has, so what is drawn may make one larger than `size` tokens. By default the corpus is read.
         target_sampler: The same for target sentences.
+        bidirectional_epochs: In so many epochs, the first ones, every other batch has source and target exchanged:
+            bidirectional training, as Ding et al. 2021 (https://arxiv.org/abs/2109.07780) begin with, where each
+            sentence pair is learned in both directions by one model.
 
     Raises:
         InputError: An argument breaks its rule, or one pair alone is longer than a batch.
@@ -96,6 +99,7 @@ class ParallelDataset:
         pad_multiple: int = 1,
         source_sampler: Sampler | None = None,
         target_sampler: Sampler | None = None,
+        bidirectional_epochs: int = 0,
     ) -> None:
         if pad_multiple < 1:
             raise InputError(
@@ -109,6 +113,7 @@ class ParallelDataset:
         self.pad_multiple = pad_multiple
         self.source_sampler = source_sampler
         self.target_sampler = target_sampler
+        self.bidirectional_epochs = bidirectional_epochs
         self._epoch = 0
         self._current: _PlannedBlock | None = None
         self._order = (0, self._order_blocks())
@@ -135,14 +140,17 @@ class ParallelDataset:
 
     def __getitem__(self, index: int) -> Batch:
         """Returns batch `index` of the current epoch."""
-        number, index_in_block = self._locate(range(len(self))[index])
+        index = range(len(self))[index]
+        number, index_in_block = self._locate(index)
         block = self._block(number)
         pairs = block.batches[index_in_block]
         corpus = block.corpus
         numbers = corpus.numbers[pairs].astype(np.int64)
         sources = self._sample([corpus.source(pair) for pair in pairs], numbers, self.source_sampler)
-        sources = [np.append(source, EOS_ID) for source in sources]
         targets = self._sample([corpus.target(pair) for pair in pairs], numbers, self.target_sampler)
+        if self._epoch < self.bidirectional_epochs and (self._epoch + index) % 2:
+            sources, targets = targets, sources
+        sources = [np.append(source, EOS_ID) for source in sources]
         source_length = round_up(max(map(len, sources)), self.pad_multiple)
         target_length = round_up(max(map(len, targets)) + 1, self.pad_multiple)
         return Batch(

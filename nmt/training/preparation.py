@@ -119,6 +119,7 @@ def make_batches(
         pad_multiple=_pad_multiple(),
         source_sampler=_sampler(config, source_tokenizer, "source"),
         target_sampler=_sampler(config, target_tokenizer, "target"),
+        bidirectional_epochs=config.training.bidirectional_epochs,
     )
 
 

@@ -345,6 +345,12 @@ class Run:
         self._curves.add(record)
         if progress.num_bad_validations == training.early_stopping_patience:
             logger.info("no better %s in %d validations: stopping", training.metric, progress.num_bad_validations)
+        if is_last and epoch <= training.bidirectional_epochs:
+            logger.warning(
+                "a limit ends the run in epoch %d, while the other direction is still learned too. The model is better "
+                "for some epochs without it: set training.bidirectional_epochs lower",
+                epoch,
+            )
         return is_last
 
     def _translator(self, weights: dict[str, NDArray[np.float32]] | None = None) -> Translator:
@@ -376,7 +382,8 @@ class Run:
             progress.num_bad_validations = progress.num_bad_since_cut = 0
             self.saver.set_best(partial(self._models.save_best, translator, validation, [epoch]))
             return
-        progress.num_bad_validations += 1
+        if epoch > training.bidirectional_epochs:  # until then the other direction is learned too: it may stand still
+            progress.num_bad_validations += 1
         progress.num_bad_since_cut += 1
         if training.schedule.type == "plateau" and progress.num_bad_since_cut >= training.schedule.patience:
             progress.num_bad_since_cut = 0

@@ -109,6 +109,21 @@ class TestEpochs:
             orders.append(str(rows))
         assert len(set(orders)) == 3
 
+    def test_every_other_batch_of_the_first_epochs_goes_the_other_way(self, rng):
+        corpus = random_corpus(40, rng)
+        one_way = ParallelDataset(corpus, size=6, unit="sentences", seed=4)
+        dataset = ParallelDataset(corpus, size=6, unit="sentences", seed=4, bidirectional_epochs=2)
+        for epoch, exchanged in enumerate([[1, 3, 5], [0, 2, 4, 6], []]):
+            one_way.epoch = dataset.epoch = epoch
+            for index, (batch, other) in enumerate(zip(dataset, one_way, strict=True)):
+                sides = [batch.source_ids, batch.labels]
+                if index in exchanged:
+                    sides.reverse()
+                assert [ids.tolist() for ids in sides] == [other.source_ids.tolist(), other.labels.tolist()]
+                assert batch.numbers.tolist() == other.numbers.tolist()
+                assert [ids[1:] for ids in map(row, batch.target_ids)] == [ids[:-1] for ids in map(row, batch.labels)]
+            assert dataset[-1].labels.tolist() == dataset[6].labels.tolist()
+
     def test_seed_and_epoch_decide(self, rng):
         corpus = random_corpus(100, rng)
         first, second = (ParallelDataset(corpus, size=8, unit="sentences", seed=4) for _ in range(2))

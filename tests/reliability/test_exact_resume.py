@@ -35,6 +35,7 @@ EVERYTHING = {
     "training.schedule": {"type": "plateau", "warmup_updates": 2, "patience": 1},
     "training.early_stopping_patience": 10,
     "training.max_epochs": 3,
+    "training.bidirectional_epochs": 2,
     "training.metric": "loss",
     "training.average_best": 2,
 }

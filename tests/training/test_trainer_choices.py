@@ -99,6 +99,7 @@ CHOICES = [
     ("training.ema_decay", 0.5, WEIGHTS, {"training.metric": "loss"}),
     ("training.precision", "mixed_bfloat16", WEIGHTS, {}),
     ("training.max_epochs", 2, CHECKPOINTS, {}),
+    ("training.bidirectional_epochs", 1, WEIGHTS, {}),
     ("training.max_updates", 2, CHECKPOINTS, {}),
     ("training.max_minutes", 0.02, CHECKPOINTS, {}),
     ("training.validate_every_epochs", 2, METRICS, {}),

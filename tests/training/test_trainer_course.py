@@ -187,6 +187,18 @@ class TestEnd:
         settings = with_changes(tree, {"training.early_stopping_patience": 2, "training.validate_every_epochs": 3})
         assert epochs_of(run(settings, tmp_path / "run")) == list(range(1, 10))  # translated after 3, 6 and 9
 
+    def test_patience_waits_for_the_direction_that_is_asked_for(self, script, tree, tmp_path):
+        script.bleu = RISING[::-1]
+        settings = with_changes(tree, {"training.early_stopping_patience": 2, "training.bidirectional_epochs": 4})
+        assert epochs_of(run(settings, tmp_path / "run")) == list(range(1, 7))
+
+    @pytest.mark.parametrize(("max_updates", "is_told"), [(8, True), (9, False)])
+    def test_an_end_among_the_bidirectional_epochs_is_told(self, max_updates, is_told, script, tree, tmp_path, caplog):
+        settings = with_changes(tree, {"training.max_updates": max_updates, "training.bidirectional_epochs": 2})
+        with caplog.at_level(logging.INFO, "nmt"):
+            run(settings, tmp_path / "run")
+        assert ("set training.bidirectional_epochs lower" in caplog.text) == is_told
+
     def test_at_the_limit_of_updates(self, script, tree, tmp_path):
         """Inside an epoch; what has been learnt till then is validated, translated and kept."""
         settings = with_changes(tree, {"training.max_updates": 8, "training.validate_every_epochs": 10})
