@@ -77,6 +77,18 @@ def _dev(validation: Validation) -> str:
     return f"dev perplexity {perplexity}{scores}"
 
 
+def warn_if_guessing_is_better(loss: float, vocabulary_size: int) -> None:
+    """Warns of a dev loss above that of pieces drawn by chance."""
+    guessing = math.log(vocabulary_size)
+    if loss > guessing:
+        logger.warning(
+            "dev loss %.2f is worse than that of guessing (%.2f): if it stays so, start a new run with a lower "
+            "training.learning_rate",
+            loss,
+            guessing,
+        )
+
+
 def log_samples(pairs: Sequence[SentencePair], translations: Sequence[str], num_samples: int) -> None:
     """Logs the first translations, each between its source and its reference."""
     for pair, translation in list(zip(pairs, translations, strict=True))[:num_samples]:

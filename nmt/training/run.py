@@ -33,7 +33,7 @@ from nmt.training.memory import UpdateMemory, memory_budget
 from nmt.training.objective import Objective
 from nmt.training.preparation import configured_optimizer
 from nmt.training.progress import Progress
-from nmt.training.records import Curves, epoch_record, log_average, log_epoch, log_samples
+from nmt.training.records import Curves, epoch_record, log_average, log_epoch, log_samples, warn_if_guessing_is_better
 from nmt.training.saving import Saver
 from nmt.training.state import TrainingState
 from nmt.training.stopping import Stopped, StopRequest
@@ -329,14 +329,7 @@ class Run:
         is_last = is_last or self.limits.has_ended(progress, epoch)
         record = epoch_record(progress, validation, learning_rate)
         log_epoch(record, validation, is_best=progress.best_epoch == epoch)
-        guessing = math.log(self.tokenizers[1].vocabulary_size)
-        if validation.loss > guessing:
-            logger.warning(
-                "dev loss %.2f is worse than that of guessing (%.2f): if it stays so, start a new run with a lower "
-                "training.learning_rate",
-                validation.loss,
-                guessing,
-            )
+        warn_if_guessing_is_better(validation.loss, self.tokenizers[1].vocabulary_size)
         if validation.translations:
             log_samples(self.dev_pairs, validation.translations, training.num_sample_sentences)
         progress.begin_epoch()
