@@ -273,8 +273,8 @@ class Config(Section):
     @pydantic.model_validator(mode="after")
     def _check_across_sections(self) -> Config:
         problems = []
-        is_open = self.recipe == "auto" and "tied_embeddings" not in self.model.model_fields_set
-        if self.model.tied_embeddings == "all" and not self.tokenizer.joint and not is_open:
+        is_tied = self.model.tied_embeddings == "all" and not self._is_open(self.model, "tied_embeddings")
+        if is_tied and not self.tokenizer.joint:
             problems.append(
                 "model.tied_embeddings: `all` needs one joint vocabulary. Received: tokenizer.joint=false. "
                 "Set tokenizer.joint to true, or model.tied_embeddings to `target`."
@@ -294,8 +294,8 @@ class Config(Section):
                 f"vocabulary. Received: {self.training.bidirectional_epochs}, with tokenizer.joint=false. "
                 "Set tokenizer.joint to true, or bidirectional_epochs to 0."
             )
-        is_open = self.recipe == "auto" and "max_epochs" not in self.training.model_fields_set
-        if self.training.bidirectional_epochs >= self.training.max_epochs and not is_open:
+        is_all = self.training.bidirectional_epochs >= self.training.max_epochs
+        if is_all and not self._is_open(self.training, "max_epochs"):
             problems.append(
                 "training.bidirectional_epochs: must be below training.max_epochs, as the last epochs are of the "
                 f"direction that is asked for. Received: {self.training.bidirectional_epochs}, with max_epochs="
@@ -306,6 +306,10 @@ class Config(Section):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    def _is_open(self, section: Section, name: str) -> bool:
+        """Returns whether a value is not given, and the recipe will choose it."""
+        return self.recipe == "auto" and name not in section.model_fields_set
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:

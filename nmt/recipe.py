@@ -4,9 +4,9 @@ Most rules are powers of the number of words on a side, through the one point th
 captions of Multi30k (configs/multi30k-en-de.yaml). Which way they go, and how far for 5 thousand pairs, follows
 Sennrich and Zhang 2019 (https://arxiv.org/abs/1905.11901): the less text, the fewer pieces, the smaller batches, the
 more dropout and label smoothing. Little text has R-Drop too, and then no more dropout than Multi30k but that of the
-recurrent state, and no smaller model: on dev that was better, with one seed each (docs/log.md). The rules are meant for
-5 thousand to 1 million pairs. This module knows numbers and plain values, nothing of files, of Keras, or of the
-configuration beyond its keys.
+recurrent state, and no smaller model: on dev that was better, with one seed each (docs/log.md). The least text learns
+both directions first. The rules are meant for 5 thousand to 1 million pairs. This module knows numbers and plain
+values, nothing of files, of Keras, or of the configuration beyond its keys.
 """
 
 from __future__ import annotations
@@ -219,7 +219,8 @@ def _choose_course(sheet: _Sheet, statistics: Statistics, words: float) -> None:
     rate = (0.004 if values["training.r_drop"] else 0.002) * min(1.0, math.sqrt(384 / values["model.decoder_size"]))
     reason = "0.002, or 0.004 with R-Drop; lower for a decoder wider than 384"
     sheet.choose("training.learning_rate", _rounded(rate), reason)
-    total = updates_per_epoch(statistics, values) * values["training.max_epochs"]
+    in_epoch = updates_per_epoch(statistics, values)
+    total = in_epoch * values["training.max_epochs"]
     if values["training.max_updates"]:
         total = min(total, values["training.max_updates"])
     share, reason = 0.0, f"for less than {_BIDIRECTIONAL_BELOW_WORDS:,} words alone"
@@ -227,7 +228,7 @@ def _choose_course(sheet: _Sheet, statistics: Statistics, words: float) -> None:
         reason = "two vocabularies go one way alone"
     elif words < _BIDIRECTIONAL_BELOW_WORDS:
         share, reason = 0.6, "for little text: three fifths of the epochs learn the other direction too"
-    both_ways = int(share * total / updates_per_epoch(statistics, values))
+    both_ways = int(share * total / in_epoch)
     sheet.choose("training.bidirectional_epochs", both_ways, reason)
     told = f"of some {_rounded(total):,} updates"
     is_cosine = values["training.schedule.type"] == "cosine"
