@@ -213,9 +213,7 @@ class TrainingConfig(Section):
     )
     max_epochs: int = Field(30, ge=1, description="Most passes over the training data.")
     bidirectional_epochs: int = Field(
-        0,
-        ge=0,
-        description="First epochs, in which every other batch goes from target to source; needs a joint vocabulary.",
+        0, ge=0, description="First epochs: every other batch goes from target to source; needs `tokenizer.joint`."
     )
     max_updates: int | None = Field(None, ge=1, description="Most optimizer updates; null: no limit.")
     max_minutes: float | None = Field(None, gt=0, description="Most minutes of training; null: no limit.")
