@@ -32,8 +32,8 @@ app = typer.Typer(
     name="nmt",
     help="Train, use and measure small neural machine translation models of your own.",
     epilog=_examples(
-        "nmt train configs/quickstart.yaml          a first model, English to French, in minutes",
-        "nmt repl runs/quickstart                   type sentences, read their translations",
+        "nmt train configs/quickstart.yaml          a first model, in minutes",
+        "nmt repl runs/quickstart                   type sentences, read translations",
         "nmt translate runs/quickstart < in > out   one line out for each line in",
         "nmt translate --help                       what a command takes, with examples",
     ),
@@ -97,8 +97,9 @@ def _common_options(
 @app.command(
     epilog=_examples(
         "nmt train configs/quickstart.yaml",
-        "nmt train configs/quickstart.yaml --run-dir runs/second --set model.dropout_rate=0.2",
-        "nmt train configs/quickstart.yaml --resume",
+        "nmt train configs/auto.yaml --run-dir runs/mine",
+        "nmt train configs/auto.yaml --run-dir runs/second --set seed=2",
+        "nmt train configs/auto.yaml --run-dir runs/mine --resume",
     )
 )
 def train(
@@ -111,8 +112,10 @@ def train(
 ) -> None:
     """Train a model.
 
-    The run directory keeps the log, the metrics, the checkpoints, and in best/ the best model so far.
-    Every other command takes the run directory for that model.
+    The run directory keeps the log, the metrics, the checkpoints, and in best/
+    the best model so far. Every other command takes the run directory for that
+    model. With `model: auto` in CONFIG, each key that it does not give is chosen
+    from the corpus.
     """
     from nmt import training_run
     from nmt.config import load
@@ -144,7 +147,7 @@ def train(
         "nmt translate runs/quickstart < input.txt > output.txt",
         "nmt translate runs/quickstart --input input.txt.gz --output output.txt",
         "nmt translate runs/one runs/two runs/three < input.txt > output.txt",
-        "echo 'Where is the station?' | nmt translate runs/quickstart --n-best 3 --format moses",
+        "echo 'Where is it?' | nmt translate runs/quickstart --n-best 3 --format jsonl",
     )
 )
 def translate(
@@ -192,8 +195,9 @@ def translate(
 def repl(models: cli_options.Models) -> None:
     """Type sentences and read their translations.
 
-    /help there lists what else it knows: beam size, several translations, the attention as a table,
-    other models. In a pipe it translates as `nmt translate` does.
+    /help there lists what else it knows: beam size, several translations, the
+    attention as a table, other models. In a pipe it translates as
+    `nmt translate` does.
     """
     if not (console.is_terminal(sys.stdin) and console.is_terminal(sys.stdout)):
         translate(models)
@@ -216,8 +220,9 @@ def score(
 ) -> None:
     """Tell how probable a model finds given translations.
 
-    Writes a line for each: its log-probability, a tab, and the average of its pieces, the end of the
-    sentence counted. Logarithms are natural. The totals go to standard error.
+    Writes a line for each: its log-probability, a tab, and the average of its
+    pieces, the end of the sentence counted. Logarithms are natural. The totals
+    go to standard error.
     """
     from nmt.stream import score_pairs
     from nmt.text.corpus import read_files
@@ -232,7 +237,7 @@ def score(
     epilog=_examples(
         "nmt evaluate runs/quickstart --config configs/quickstart.yaml",
         "nmt evaluate runs/new --source test.en --reference test.de --metrics bleu chrf",
-        "nmt evaluate runs/new --source test.en --reference test.de --baseline runs/old --json report.json",
+        "nmt evaluate runs/new --source test.en --reference test.de --baseline runs/old",
     ),
 )
 def evaluate(
@@ -262,8 +267,9 @@ def evaluate(
 ) -> None:
     """Translate a test set and score the translations.
 
-    The report has scores with signatures and confidence intervals, and the sacrebleu command that
-    gives the same figures. A paired test tells whether a baseline differs.
+    The report has scores with signatures and confidence intervals, and the
+    sacrebleu command that gives the same figures. A paired test tells whether
+    a baseline differs.
     """
     from nmt import held_out
 
@@ -294,7 +300,8 @@ def evaluate(
 def average(models: cli_options.Averaged, output: cli_options.NewModel) -> None:
     """Make one model of several of the same run: the mean of their weights.
 
-    With training.average_best a run does so itself, with the best of its models, and keeps the mean if it is better.
+    With training.average_best a run does so itself, with the best of its models,
+    and keeps the mean if it is better.
     """
     from nmt.averaging import average as make
 
@@ -305,7 +312,7 @@ def average(models: cli_options.Averaged, output: cli_options.NewModel) -> None:
 @_tokenizer.command(
     "train",
     cls=cli_options.ManyWords,
-    epilog=_examples("nmt tokenizer train --input train.en train.de --output joint.spm --vocabulary-size 8000"),
+    epilog=_examples("nmt tokenizer train -i train.en train.de -o joint.spm --vocabulary-size 8000"),
 )
 def train_tokenizer(
     input_paths: cli_options.TrainingText,

@@ -110,7 +110,7 @@ MinLengthRatio = Annotated[
 ]
 NoRepeatNgramSize = Annotated[
     int | None,
-    typer.Option(metavar="N", help="No run of N pieces comes twice; 0: any may.", rich_help_panel=_SEARCH),
+    typer.Option(metavar="N", help="No run of N pieces comes twice; 0: no limit.", rich_help_panel=_SEARCH),
 ]
 BatchSize = Annotated[
     int | None, typer.Option(metavar="N", help="Lines a worker has at a time.", rich_help_panel=_SEARCH)
