@@ -36,7 +36,7 @@ class Encoder(keras.layers.Layer):
     """Bidirectional GRU encoder (Bahdanau et al. 2015, https://arxiv.org/abs/1409.0473, section 3.2), stackable.
 
     Each layer reads the sentence both ways and joins the two states of each position. From the second layer on, a layer
-    adds to what it was given (residual), so that depth does not cost trainability.
+    adds to the output of the one below (residual), so that depth does not cost trainability; no dropout on that path.
 
     Args:
         units: Units H of each direction.
@@ -97,11 +97,11 @@ class Encoder(keras.layers.Layer):
     def call(self, inputs: Tensor, mask: Tensor, training: bool = False) -> Tensor:
         memory = inputs
         for depth, (forward, backward) in enumerate(zip(self.forward_layers, self.backward_layers, strict=True)):
-            memory = self.dropout(memory, training=training)
+            given = self.dropout(memory, training=training)
             states = ops.concatenate(
                 [
-                    forward(memory, mask=mask, training=training),
-                    backward(memory, mask=mask, training=training),
+                    forward(given, mask=mask, training=training),
+                    backward(given, mask=mask, training=training),
                 ],
                 axis=-1,
             )

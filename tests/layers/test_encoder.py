@@ -70,16 +70,32 @@ def test_both_directions_read_the_whole_sentence(embedded):
     np.testing.assert_array_equal(differs, [True] * UNITS + [False] * UNITS)
 
 
-def test_upper_layers_add_to_what_they_are_given(embedded):
-    """An upper layer whose weights are all zero has states of zero: what is left is what it was given."""
-    one, two = Encoder(UNITS, num_layers=1), Encoder(UNITS, num_layers=2)
-    memory = as_array(one(embedded, mask=MASK))
-    two.build(embedded.shape)
+def without_upper_layer(one: Encoder, dropout_rate: float = 0.0) -> Encoder:
+    """Returns an encoder whose second layer has weights, and so states, of zero; the first has those of `one`."""
+    two = Encoder(UNITS, num_layers=2, dropout_rate=dropout_rate)
+    two.build((BATCH, SOURCE, one.forward_layers[0].cell.kernel.shape[0]))
     for weight in two.weights:
         weight.assign(np.zeros(weight.shape))
     two.forward_layers[0].set_weights(one.forward_layers[0].get_weights())
     two.backward_layers[0].set_weights(one.backward_layers[0].get_weights())
-    np.testing.assert_allclose(as_array(two(embedded, mask=MASK)), memory, atol=1e-6)
+    return two
+
+
+def test_upper_layers_add_to_what_they_are_given(embedded):
+    one = Encoder(UNITS)
+    memory = as_array(one(embedded, mask=MASK))
+    np.testing.assert_allclose(as_array(without_upper_layer(one)(embedded, mask=MASK)), memory, atol=1e-6)
+
+
+def test_no_dropout_on_the_residual_path(rng):
+    """Dropout zeroes inputs of the layers, and no state of the first layer that is handed on past the second."""
+    embedded = rng.normal(size=(BATCH, SOURCE, 50)).astype("float32")  # so many are never all dropped
+    one = Encoder(UNITS)
+    one.build(embedded.shape)
+    two = without_upper_layer(one, dropout_rate=0.5)
+    memory = as_array(two(embedded, mask=MASK, training=True))
+    assert (memory != as_array(two(embedded, mask=MASK)))[MASK].any()
+    assert (memory[MASK] != 0).all()
 
 
 def test_hands_the_mask_on(embedded):
