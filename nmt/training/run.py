@@ -375,14 +375,16 @@ class Run:
             progress.num_bad_validations = progress.num_bad_since_cut = 0
             self.saver.set_best(partial(self._models.save_best, translator, validation, [epoch]))
             return
-        if epoch > training.bidirectional_epochs:  # until then the other direction is learned too: it may stand still
-            progress.num_bad_validations += 1
+        if epoch <= training.bidirectional_epochs:  # the other direction is learned too: this one may stand still
+            return
+        progress.num_bad_validations += 1
         progress.num_bad_since_cut += 1
         if training.schedule.type == "plateau" and progress.num_bad_since_cut >= training.schedule.patience:
             progress.num_bad_since_cut = 0
             scale = self.optimizer.rate_scale
             before = float(scale)
-            scale.assign(max(before * training.schedule.factor, training.schedule.floor))
+            cut = max(before * training.schedule.factor, training.schedule.floor)
+            scale.assign(min(cut, before))  # after divergence it may be below the floor already
             if float(scale) < before:
                 logger.info("learning rate cut to %.2e", float(self.optimizer.learning_rate))
 

@@ -263,6 +263,12 @@ class TestPlateau:
             "1.00e-02", "5.00e-03", "4.00e-03",
         ]  # fmt: skip
 
+    def test_waits_for_the_direction_that_is_asked_for(self, script, tree, tmp_path):
+        script.bleu = RISING[::-1]
+        changes = {"schedule": PLATEAU, "bidirectional_epochs": 3, "max_epochs": 6}
+        settings = with_changes(tree, {f"training.{name}": value for name, value in changes.items()})
+        assert rates(run(settings, tmp_path / "run")) == [1.0, 1.0, 1.0, 1.0, 1.0, 0.5]
+
     def test_is_no_part_of_the_other_schedules(self, script, tree, tmp_path):
         script.bleu = RISING[::-1]
         assert rates(run(with_changes(tree, {"training.max_epochs": 8}), tmp_path / "run")) == [1.0] * 8
