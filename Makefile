@@ -26,7 +26,7 @@ lint: .venv/installed-dev ## check style and formatting
 types: .venv/installed-dev ## check types
 	$(BIN)/mypy
 
-docs: .venv/installed-dev ## write docs/configuration.md from the fields of nmt/config.py
+docs: .venv/installed-dev ## write docs/configuration.md from the fields of nmt/config*.py
 	$(BIN)/python scripts/configuration_docs.py
 
 check: ## run everything that CI runs

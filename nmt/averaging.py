@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt import files
-from nmt.config import ModelConfig
+from nmt.config_model import ModelConfig
 from nmt.errors import InputError
 from nmt.loading import model_shapes
 from nmt.model_card import model_card

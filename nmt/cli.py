@@ -113,9 +113,8 @@ def train(
     """Train a model.
 
     The run directory keeps the log, the metrics, the checkpoints, and in best/
-    the best model so far. Every other command takes the run directory for that
-    model. With `model: auto` in CONFIG, each key that it does not give is chosen
-    from the corpus.
+    the best model so far: what every other command takes it for. `model: auto`
+    in CONFIG has what is not given there chosen from the corpus.
     """
     from nmt import training_run
     from nmt.config import load
@@ -196,8 +195,7 @@ def repl(models: cli_options.Models) -> None:
     """Type sentences and read their translations.
 
     /help there lists what else it knows: beam size, several translations, the
-    attention as a table, other models. In a pipe it translates as
-    `nmt translate` does.
+    attention as a table, other models. In a pipe it is `nmt translate`.
     """
     if not (console.is_terminal(sys.stdin) and console.is_terminal(sys.stdout)):
         translate(models)
@@ -220,9 +218,8 @@ def score(
 ) -> None:
     """Tell how probable a model finds given translations.
 
-    Writes a line for each: its log-probability, a tab, and the average of its
-    pieces, the end of the sentence counted. Logarithms are natural. The totals
-    go to standard error.
+    Writes a line for each: its natural log-probability, a tab, and the average
+    of its pieces and the end. The totals go to standard error.
     """
     from nmt.stream import score_pairs
     from nmt.text.corpus import read_files
@@ -267,9 +264,7 @@ def evaluate(
 ) -> None:
     """Translate a test set and score the translations.
 
-    The report has scores with signatures and confidence intervals, and the
-    sacrebleu command that gives the same figures. A paired test tells whether
-    a baseline differs.
+    With confidence intervals, signatures, and a paired test against a baseline.
     """
     from nmt import held_out
 

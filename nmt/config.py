@@ -17,7 +17,9 @@ from pydantic import Field
 from nmt import strict_yaml
 from nmt.config_corpora import Corpora, Section
 from nmt.config_decoding import DecodingConfig
+from nmt.config_model import ModelConfig
 from nmt.config_problems import describe, shown
+from nmt.config_training import TrainingConfig
 from nmt.errors import ConfigError
 
 MAX_CONFIG_BYTES = 1_000_000
@@ -120,125 +122,6 @@ class BatchingConfig(Section):
     )
 
 
-class ModelConfig(Section):
-    """Sizes and variants of the encoder-decoder."""
-
-    embedding_size: int = Field(256, ge=1, le=8192, description="Width of the embeddings.")
-    encoder_size: int = Field(256, ge=1, le=8192, description="Units of each direction of the encoder.")
-    encoder_layers: int = Field(1, ge=1, le=16, description="Bidirectional layers, residual from the second on.")
-    decoder: Literal["input_feeding", "conditional"] = Field(
-        "conditional",
-        description="`input_feeding`: one GRU, fed the last context. `conditional`: one before, one after attention.",
-    )
-    decoder_size: int = Field(512, ge=1, le=8192, description="Units of the decoder.")
-    attention_size: int = Field(256, ge=1, le=8192, description="Units of the attention's hidden layer.")
-    tied_embeddings: Literal["none", "target", "all"] = Field(
-        "all", description="`target`: target embedding = output matrix. `all`: source embedding too (joint vocabulary)."
-    )
-    reset_after: bool = Field(
-        True, description="GRU variant: apply the reset gate after the recurrent product (cuDNN, faster) or before it."
-    )
-    dropout_rate: float = Field(0.3, ge=0, lt=1, description="Dropout on embeddings, memory and readout.")
-    variational_dropout: bool = Field(False, description="Draw one dropout mask a sentence instead of one a position.")
-    recurrent_dropout_rate: float = Field(
-        0.0, ge=0, lt=1, description="Variational dropout on the recurrent state, one mask a sentence."
-    )
-    source_word_dropout: float = Field(
-        0.0, ge=0, lt=1, description="Chance in training that a source piece's whole embedding is zero."
-    )
-    target_word_dropout: float = Field(
-        0.0, ge=0, lt=1, description="The same of the target pieces that the decoder reads, not of those to predict."
-    )
-    lexical_model: bool = Field(
-        False, description="Add a direct path from the attended source pieces to the output, meant for rare words."
-    )
-    layer_norm: bool = Field(False, description="Layer normalisation in all GRUs; slower.")
-    decoder_transitions: int = Field(
-        0, ge=0, le=8, description="Deep transition: further GRU cells that end each step of `conditional`."
-    )
-
-    def decoder_problem(self) -> str | None:
-        """Returns what about the decoder does not go together, beginning with the key's name, or None."""
-        if self.decoder_transitions and self.decoder != "conditional":
-            return (
-                f"decoder_transitions: must be 0 with the decoder `{self.decoder}`. "
-                f"Received: {self.decoder_transitions}. Set it to 0, or the decoder to `conditional`."
-            )
-        return None
-
-    def architecture(self) -> dict[str, Any]:
-        """Returns what decides the weights, without dropout, which training alone knows."""
-        return {name: value for name, value in self.model_dump().items() if "dropout" not in name}
-
-    def has_dropout(self) -> bool:
-        """Returns whether training draws anything at random in the model."""
-        return any((self.dropout_rate, self.recurrent_dropout_rate, self.source_word_dropout, self.target_word_dropout))
-
-
-class ScheduleConfig(Section):
-    """Learning rate over the updates."""
-
-    type: Literal["constant", "inverse_sqrt", "cosine", "plateau"] = Field(
-        "inverse_sqrt", description="Shape after the warm-up; `plateau` cuts the rate when the chosen metric stalls."
-    )
-    warmup_updates: int = Field(200, ge=0, description="Updates of linear warm-up.")
-    decay_updates: int = Field(
-        2000,
-        ge=1,
-        description="`cosine`: updates from the warm-up to the floor. "
-        "`inverse_sqrt`: updates at the peak before it falls.",
-    )
-    factor: float = Field(0.5, gt=0, lt=1, description="`plateau`: the rate is multiplied by this.")
-    patience: int = Field(2, ge=1, description="`plateau`: validations without improvement before a cut.")
-    floor: float = Field(0.0, ge=0, le=1, description="Lowest rate, as a fraction of the peak.")
-
-
-class TrainingConfig(Section):
-    """Optimisation, validation and stopping."""
-
-    optimizer: Literal["adam", "adamw", "rmsprop"] = Field("adam", description="Update rule.")
-    learning_rate: float = Field(0.001, gt=0, le=10, description="Peak learning rate.")
-    weight_decay: float = Field(0.01, ge=0, lt=1, description="Decoupled weight decay; `adamw` alone uses it.")
-    clip_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this global norm.")
-    schedule: ScheduleConfig = Field(default_factory=ScheduleConfig, description="Learning rate over the updates.")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Probability mass spread over the whole vocabulary.")
-    r_drop: float = Field(
-        0.0, ge=0, le=100, description="R-Drop: weight of how far two passes disagree; twice the work. 0: off."
-    )
-    ema_decay: float | None = Field(
-        None, gt=0, lt=1, description="Decay an update of the averaged weights that are validated and saved; null: off."
-    )
-    precision: Literal["auto", "float32", "mixed_bfloat16"] = Field(
-        "float32", description="Arithmetic of the layers' products; auto: bfloat16 where this machine is faster in it."
-    )
-    max_epochs: int = Field(30, ge=1, description="Most passes over the training data.")
-    bidirectional_epochs: int = Field(
-        0, ge=0, description="First epochs: every other batch goes from target to source; needs `tokenizer.joint`."
-    )
-    max_updates: int | None = Field(None, ge=1, description="Most optimizer updates; null: no limit.")
-    max_minutes: float | None = Field(None, gt=0, description="Most minutes of training; null: no limit.")
-    validate_every_epochs: int = Field(1, ge=1, description="Epochs between two translations of the dev corpora.")
-    metric: Literal["bleu", "chrf", "loss"] = Field("bleu", description="Dev metric that chooses the best model.")
-    early_stopping_patience: int | None = Field(
-        5, ge=1, description="Validations without improvement before training stops; null: never."
-    )
-    average_best: int = Field(
-        1,
-        ge=1,
-        le=100,
-        description="Best models whose weights are averaged at the end; dev decides if the mean is kept. 1: off.",
-    )
-    num_sample_sentences: int = Field(3, ge=0, le=100, description="Dev sentences shown with their translations.")
-    save_every_minutes: float = Field(
-        5.0, ge=0, description="Most minutes between two checkpoints; each epoch ends with one. 0: after every update."
-    )
-    keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints kept for resuming.")
-
-    def num_passes(self) -> int:
-        """Returns how often an update goes through each pair."""
-        return 2 if self.r_drop else 1
-
-
 def _check_language(code: str) -> str:
     if not _LANGUAGE_CODE.fullmatch(code):
         raise ValueError(f"must be a language code such as `en` or `pt-BR`. Received: {shown(code)}")
@@ -281,6 +164,13 @@ class Config(Section):
             problems.append(f"model.{problem}")
         if problem := self.tokenizer.sampling.problem(self.tokenizer.model_type):
             problems.append(f"tokenizer.sampling.{problem}")
+        problems += [f"training.{problem}" for problem in self.training.problems()]
+        is_without = self.model.dropout_rate == 0 and not self._is_open(self.model, "dropout_rate")
+        if self.model.variational_dropout and is_without:
+            problems.append(
+                "model.variational_dropout: says how dropout_rate draws. Received: true, with dropout_rate=0. "
+                "Set dropout_rate above 0, or leave variational_dropout out."
+            )
         if self.training.r_drop and not self.model.has_dropout():
             problems.append(
                 "training.r_drop: two passes differ by dropout alone, and `model` has none. "

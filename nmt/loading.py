@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.config import ModelConfig
 from nmt.config_decoding import DecodingConfig
+from nmt.config_model import ModelConfig
 from nmt.decoding.ensemble import Ensemble, numpy_candidates
 from nmt.decoding.numpy_model import NumpyModel
 from nmt.decoding.translator import Model, Translator

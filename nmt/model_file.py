@@ -25,8 +25,8 @@ import pydantic
 from pydantic import Field
 
 from nmt import files
-from nmt.config import ModelConfig
 from nmt.config_decoding import DecodingConfig
+from nmt.config_model import ModelConfig
 from nmt.errors import FileError, InputError, ModelFileError
 from nmt.manifest import MANIFEST, Closed, Kind, Manifest, to_json, write_file, write_manifest
 from nmt.run_dir import RunDirectory, is_run_directory, library_versions

@@ -105,7 +105,7 @@ def updates_per_epoch(statistics: Statistics, values: Mapping[str, Any]) -> floa
 
 
 def choose(statistics: Statistics, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[Choice]:
-    """Returns the values that suit a corpus, for all `KEYS` but those given.
+    """Returns the values that suit a corpus, for all `KEYS` but those given and those that the schedule does not have.
 
     Args:
         statistics: The corpus.
@@ -226,16 +226,19 @@ def _choose_course(sheet: _Sheet, statistics: Statistics, words: float) -> None:
     share, reason = 0.0, f"for less than {_BIDIRECTIONAL_BELOW_WORDS:,} words alone"
     if not values["tokenizer.joint"]:
         reason = "two vocabularies go one way alone"
+    elif values["training.max_minutes"]:
+        reason = "training.max_minutes may end the run before they are over"
     elif words < _BIDIRECTIONAL_BELOW_WORDS:
         share, reason = 0.6, "for little text: three fifths of the epochs learn the other direction too"
     both_ways = int(share * total / in_epoch)
     sheet.choose("training.bidirectional_epochs", both_ways, reason)
     told = f"of some {_rounded(total):,} updates"
-    is_cosine = values["training.schedule.type"] == "cosine"
     warmup = int(_rounded(min(max(0.022 * total, 20), 2000)))
     sheet.choose("training.schedule.warmup_updates", warmup, f"2 % {told}")
-    decay = max(1, int(_rounded(total if is_cosine else 0.22 * total)))
-    sheet.choose("training.schedule.decay_updates", decay, f"{'all' if is_cosine else '22 %'} {told}")
+    decays = {"inverse_sqrt": (0.22, "22 %"), "cosine": (1.0, "all")}
+    if values["training.schedule.type"] in decays:
+        share, of = decays[values["training.schedule.type"]]
+        sheet.choose("training.schedule.decay_updates", max(1, int(_rounded(share * total))), f"{of} {told}")
     window = min(max(20.0, 0.0735 * total), 50_000.0)
     sheet.choose("training.ema_decay", round(1 - 1 / window, 5), f"averages the last {_rounded(window):,} {told}")
     sheet.choose("training.precision", "auto", "products in bfloat16 where this machine is faster in it")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nmt.averaging import average
-from nmt.config import ModelConfig
+from nmt.config_model import ModelConfig
 from nmt.errors import InputError, ModelFileError
 from nmt.loading import load, save
 from nmt.text.tokenizer import Tokenizer, train_tokenizer

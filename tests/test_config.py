@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from nmt import config, config_corpora
+from nmt import config, config_corpora, config_model, config_training
 from nmt.config import Config
 from nmt.config_decoding import DecodingConfig
 from nmt.errors import ConfigError
@@ -42,8 +42,8 @@ def test_a_minimal_file_takes_every_default(tmp_path: Path) -> None:
     assert loaded.data.train == [config_corpora.PhrasebookCorpus()]
     assert loaded.data.dev == [config_corpora.PhrasebookCorpus(split="dev")]
     assert loaded.data.test is None
-    assert loaded.model == config.ModelConfig()
-    assert loaded.training.schedule == config.ScheduleConfig()
+    assert loaded.model == config_model.ModelConfig()
+    assert loaded.training.schedule == config_training.ScheduleConfig()
     assert loaded.decoding == DecodingConfig()
 
 
@@ -80,7 +80,7 @@ ONE_PROBLEM = [
     ),
     (
         'model: {"a\\eb": 1}',
-        r"model.'a\x1bb': unknown key. Known: " + ", ".join(sorted(config.ModelConfig.model_fields)) + ".",
+        r"model.'a\x1bb': unknown key. Known: " + ", ".join(sorted(config_model.ModelConfig.model_fields)) + ".",
     ),
     # whole numbers
     ("seed: true", "seed: must be a whole number. Received: true"),
@@ -104,6 +104,34 @@ ONE_PROBLEM = [
         (
             "model.decoder_transitions: must be 0 with the decoder `input_feeding`. "
             "Received: 2. Set it to 0, or the decoder to `conditional`."
+        ),
+    ),
+    (
+        "training: {weight_decay: 0.1}",
+        (
+            "training.weight_decay: `adamw` alone has it. Received: 0.1, with optimizer: adam. Leave it out, or set "
+            "optimizer to `adamw`."
+        ),
+    ),
+    (
+        "training: {schedule: {type: plateau, decay_updates: 7, patience: 1}}",
+        (
+            "training.schedule: `plateau` has no decay_updates. Received: decay_updates=7. Leave it out, or give the "
+            "section anew: --set 'training.schedule={type: plateau}'."
+        ),
+    ),
+    (
+        "training: {schedule: {type: constant, factor: 0.1, floor: 0.5}}",
+        (
+            "training.schedule: `constant` has no factor and no floor. Received: factor=0.1, floor=0.5. Leave it out, "
+            "or give the section anew: --set 'training.schedule={type: constant}'."
+        ),
+    ),
+    (
+        "model: {dropout_rate: 0, variational_dropout: true}",
+        (
+            "model.variational_dropout: says how dropout_rate draws. Received: true, with dropout_rate=0. Set "
+            "dropout_rate above 0, or leave variational_dropout out."
         ),
     ),
     (
@@ -377,14 +405,14 @@ target_language: en
 data:
   train: {type: hub, repository: a/b, revision: 2024-01-01, config: 010}
   dev: {type: hub, repository: 1:30, split: on}
-training: {learning_rate: 1e-3, clip_norm: 5, weight_decay: 5.e-2}
+training: {learning_rate: 1e-3, clip_norm: 5, ema_decay: 5.e-2}
 """
     loaded = load(tmp_path, text)
     assert loaded.source_language == "no"
     assert loaded.data.train == [config_corpora.HubCorpus(repository="a/b", revision="2024-01-01", config="010")]
     assert loaded.data.dev == [config_corpora.HubCorpus(repository="1:30", split="on")]
     training = loaded.training
-    assert (training.learning_rate, training.clip_norm, training.weight_decay) == (0.001, 5.0, 0.05)
+    assert (training.learning_rate, training.clip_norm, training.ema_decay) == (0.001, 5.0, 0.05)
 
 
 def test_overrides_apply_in_order_and_reach_every_level(tmp_path: Path) -> None:
@@ -424,7 +452,7 @@ def test_overrides_apply_in_order_and_reach_every_level(tmp_path: Path) -> None:
 def test_the_recipe_may_be_asked_for_in_short(tmp_path: Path, text: str, overrides: list[str]) -> None:
     loaded = load(tmp_path, GOOD + text, *overrides)
     assert loaded.recipe == "auto"
-    assert loaded.model == config.ModelConfig()
+    assert loaded.model == config_model.ModelConfig()
 
 
 def test_a_key_of_the_model_may_stand_beside_the_short_form(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 import nmt
 from nmt import backend
-from nmt.config import ModelConfig
 from nmt.config_decoding import DecodingConfig
+from nmt.config_model import ModelConfig
 from nmt.decoding.translator import Translator
 from nmt.errors import InputError, ModelFileError, NMTError
 from nmt.loading import build_model, load, numpy_model, save

@@ -15,8 +15,8 @@ import pytest
 import safetensors.numpy
 
 from nmt import files, model_file
-from nmt.config import ModelConfig
 from nmt.config_decoding import DecodingConfig
+from nmt.config_model import ModelConfig
 from nmt.errors import FileError, ModelFileError
 from nmt.model_file import ModelContents, find_model, load_model, save_model
 from nmt.run_dir import RunDirectory

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from nmt import recipe
-from nmt.config import Config, ModelConfig, load, validate
+from nmt.config import Config, load, validate
 from nmt.config_keys import leaves, with_values
+from nmt.config_model import ModelConfig
 from nmt.recipe import KEYS, choose, findings
 from nmt.text.statistics import Side, Statistics
 
@@ -177,6 +178,9 @@ def test_what_is_chosen_fits_what_is_given() -> None:
     cosine = {"training.schedule.type": "cosine"}
     by_key = {choice.key: choice.value for choice in choose(corpus(), cosine, DEFAULTS)}
     assert by_key["training.schedule.decay_updates"] == 14_000  # a cosine reaches its floor at the end
+    for shape in ("constant", "plateau"):
+        keys = [choice.key for choice in choose(corpus(), {"training.schedule.type": shape}, DEFAULTS)]
+        assert keys == [key for key in KEYS if key != "training.schedule.decay_updates"]
     assert chosen(corpus(), model__decoder_size=1536)["training.learning_rate"] == 0.002
     assert chosen(corpus(), training__r_drop=0.0)["training.learning_rate"] == 0.002
     assert chosen(corpus(1_000_000), training__r_drop=1.0)["training.learning_rate"] == 0.0028
@@ -187,6 +191,7 @@ def test_what_is_chosen_fits_what_is_given() -> None:
     assert chosen(corpus(5_000), tokenizer__joint=False)["training.bidirectional_epochs"] == 0
     assert chosen(corpus(5_000), training__max_epochs=10)["training.bidirectional_epochs"] == 6
     assert chosen(corpus(5_000), training__max_epochs=1)["training.bidirectional_epochs"] == 0
+    assert chosen(corpus(5_000), training__max_minutes=90.0)["training.bidirectional_epochs"] == 0
     assert chosen(corpus(5_000), training__max_updates=1600)["training.bidirectional_epochs"] == 6  # of 10
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nmt.config import ModelConfig
+from nmt.config_model import ModelConfig
 
 TRAINING_FACTOR = 3
 """Forward and backward: the gradient of a product is two products of its size."""

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from nmt.backend import has_gpu
-from nmt.config import ModelConfig
+from nmt.config_model import ModelConfig
 from nmt.data.dataset import Batch
 from nmt.errors import TrainingError
 from nmt.training.update import halves

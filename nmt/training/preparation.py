@@ -15,7 +15,8 @@ import keras
 
 from nmt import files
 from nmt.backend import library_name
-from nmt.config import Config, TrainingConfig
+from nmt.config import Config
+from nmt.config_training import TrainingConfig
 from nmt.corpora import PairStream, read_corpora, stream_corpora
 from nmt.data import blocks
 from nmt.data.dataset import ParallelDataset

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 from benchmarks import limit, memory
 from benchmarks.spread import Spread, percentile
 from nmt import startup
-from nmt.config import Config, ModelConfig
+from nmt.config import Config
+from nmt.config_model import ModelConfig
 from nmt.errors import NMTError
 from nmt.training import flops
 

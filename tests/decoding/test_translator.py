@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from nmt.config import ModelConfig
 from nmt.config_decoding import EXTRA_TARGET_PIECES, MAX_POSITIONS, DecodingConfig
+from nmt.config_model import ModelConfig
 from nmt.decoding.keras_model import KerasModel
 from nmt.decoding.search import Finished
 from nmt.decoding.translator import (

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from nmt.checkpoints import load_newest, save_checkpoint
-from nmt.config import ModelConfig
 from nmt.config_decoding import DecodingConfig
+from nmt.config_model import ModelConfig
 from nmt.errors import ModelFileError
 from nmt.model_file import load_model, save_model
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from nmt.config import ModelConfig
+from nmt.config_model import ModelConfig
 from nmt.training.flops import Work, decoding_work, training_work
 from nmt.weight_shapes import weight_shapes
 

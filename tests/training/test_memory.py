@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nmt.config import ModelConfig
+from nmt.config_model import ModelConfig
 from nmt.data.dataset import Batch
 from nmt.training import memory
 from nmt.training.memory import UpdateMemory, available_bytes, training_bytes

@@ -9,8 +9,8 @@ import pytest
 import sacrebleu
 from keras import ops
 
-from nmt.config import ModelConfig
 from nmt.config_decoding import DecodingConfig
+from nmt.config_model import ModelConfig
 from nmt.decoding.translator import Translator
 from nmt.evaluation.metrics import MetricScore
 from nmt.loading import numpy_model
