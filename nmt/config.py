@@ -98,7 +98,7 @@ class TokenizerConfig(Section):
         0.9995, ge=0.98, le=1, description="Share of the characters of the corpus that get a piece of their own."
     )
     normalization: Literal["identity", "nfkc", "nmt_nfkc"] = Field(
-        "identity", description="Unicode normalization by SentencePiece; `identity` keeps every character as typed."
+        "identity", description="Unicode normalization by SentencePiece; `identity` changes nothing but runs of spaces."
     )
     sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="Segmentations at random in training.")
 
