@@ -138,12 +138,14 @@ def test_recurrent_mask_is_the_same_at_every_step_of_the_encoder(reset_after, rn
     np.testing.assert_allclose(states[0], reference.gru(xs[0], w, drop=DROP), atol=1e-5)
 
 
-@pytest.mark.parametrize("decoder_type", ["conditional", "input_feeding"])
-def test_recurrent_mask_is_the_same_at_every_step_of_the_decoder(decoder_type, rng, monkeypatch):
+@pytest.mark.parametrize(
+    ("decoder_type", "transitions"), [("conditional", 0), ("conditional", 2), ("input_feeding", 0)]
+)
+def test_recurrent_mask_is_the_same_at_every_step_of_the_decoder(decoder_type, transitions, rng, monkeypatch):
     def array(*shape):
         return ops.convert_to_tensor(rng.normal(size=shape).astype("float32"))
 
-    decoder = Decoder(4, 5, decoder_type, recurrent_dropout_rate=0.5)
+    decoder = Decoder(4, 5, decoder_type, recurrent_dropout_rate=0.5, num_transitions=transitions)
     memory, embedded, hidden = array(1, 3, 6), array(1, 5, 2), array(1, 4)
     state = DecoderState(hidden, ops.zeros((1, 6)))
     mask = ops.ones((1, 3), dtype="bool")
