@@ -99,14 +99,7 @@ def train(
         run.average()
     if run.progress.best_epoch == 0:
         return
-    average = ", ".join(map(str, run.progress.best_average))
-    logger.info(
-        "best model: %s, dev %s %.2f, in %s",
-        f"the mean of epochs {average}" if average else f"epoch {run.progress.best_epoch}",
-        config.training.metric,
-        abs(run.progress.best_value or 0.0),
-        run_dir.best,
-    )
+    _tell_best(run)
     if test_pairs and not (is_finished and run_dir.test_report.exists()):
         _report(run_dir, test_pairs)
 
@@ -137,6 +130,18 @@ def _miss_records(run: Run) -> None:
     missing = [str(epoch) for epoch in range(1, run.progress.epoch + 1) if epoch not in known]
     if missing:
         logger.warning("%s: no record of epoch %s", run.run_dir.metrics.path, ", ".join(missing))
+
+
+def _tell_best(run: Run) -> None:
+    progress = run.progress
+    average = ", ".join(map(str, progress.best_average))
+    logger.info(
+        "best model: %s, dev %s %.2f, in %s",
+        f"the mean of epochs {average}" if average else f"epoch {progress.best_epoch}",
+        run.config.training.metric,
+        abs(progress.best_value or 0.0),
+        run.run_dir.best,
+    )
 
 
 def _report(run_dir: RunDirectory, pairs: list[SentencePair]) -> None:
