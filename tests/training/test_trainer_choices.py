@@ -30,7 +30,7 @@ CHRF = (10.0, 11.0, 9.0, 12.0)
 LOSS = (4.0, 3.0, 2.0, 1.0)
 
 ADAMW = {"training.optimizer": "adamw"}
-PLATEAU = {"training.schedule.type": "plateau", "training.schedule.patience": 1}
+PLATEAU = {"training.schedule": {"type": "plateau", "warmup_updates": 0, "patience": 1}}
 BPE = {"tokenizer.model_type": "bpe"}
 SAMPLING = {"tokenizer.sampling.alpha": 0.1}
 COSINE = {"training.schedule.type": "cosine"}
@@ -83,9 +83,9 @@ CHOICES = [
     ("training.learning_rate", 0.03, WEIGHTS, {}),
     ("training.weight_decay", 0.5, WEIGHTS, ADAMW),
     ("training.clip_norm", 0.01, WEIGHTS, {}),
-    ("training.schedule.type", "constant", METRICS, {}),
+    ("training.schedule", {"type": "constant", "warmup_updates": 0}, METRICS, {}),
     ("training.schedule.type", "cosine", METRICS, {}),
-    ("training.schedule.type", "plateau", METRICS, {}),
+    ("training.schedule", {"type": "plateau", "warmup_updates": 0}, METRICS, {}),
     ("training.schedule.warmup_updates", 3, METRICS, {}),
     ("training.schedule.decay_updates", 2, METRICS, {}),
     ("training.schedule.decay_updates", 2, METRICS, COSINE),
@@ -134,7 +134,8 @@ def keys(section: type[pydantic.BaseModel], prefix: str = "") -> set[str]:
 
 
 def test_every_key_is_known_here():
-    assert {key for key, *_ in CHOICES} | CORPORA == keys(Config)
+    whole = {"training.schedule"}  # types that do not have all its keys
+    assert {key for key, *_ in CHOICES} - whole | CORPORA == keys(Config)
 
 
 @pytest.fixture(scope="module")
