@@ -113,8 +113,8 @@ def train(
     """Train a model.
 
     The run directory keeps the log, the metrics, the checkpoints, and in best/
-    the best model so far: what every other command takes it for. `model: auto`
-    in CONFIG has what is not given there chosen from the corpus.
+    the best model so far. Every other command takes the run directory for that
+    model. `model: auto` in CONFIG: the corpus decides what is not given.
     """
     from nmt import training_run
     from nmt.config import load
@@ -219,7 +219,7 @@ def score(
     """Tell how probable a model finds given translations.
 
     Writes a line for each: its natural log-probability, a tab, and the average
-    of its pieces and the end. The totals go to standard error.
+    per piece, sentence end included. The totals go to standard error.
     """
     from nmt.stream import score_pairs
     from nmt.text.corpus import read_files

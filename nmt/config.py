@@ -165,8 +165,7 @@ class Config(Section):
         if problem := self.tokenizer.sampling.problem(self.tokenizer.model_type):
             problems.append(f"tokenizer.sampling.{problem}")
         problems += [f"training.{problem}" for problem in self.training.problems()]
-        is_without = self.model.dropout_rate == 0 and not self._is_open(self.model, "dropout_rate")
-        if self.model.variational_dropout and is_without:
+        if self.model.variational_dropout and not self.model.dropout_rate:
             problems.append(
                 "model.variational_dropout: says how dropout_rate draws. Received: true, with dropout_rate=0. "
                 "Set dropout_rate above 0, or leave variational_dropout out."

@@ -8,6 +8,14 @@ from pydantic import Field
 
 from nmt.config_corpora import Section
 
+_KEYS_OF_TYPE = {
+    "constant": {"warmup_updates"},
+    "inverse_sqrt": {"warmup_updates", "decay_updates", "floor"},
+    "cosine": {"warmup_updates", "decay_updates", "floor"},
+    "plateau": {"warmup_updates", "factor", "patience", "floor"},
+}
+"""Which keys each type of schedule has."""
+
 
 class ScheduleConfig(Section):
     """Learning rate over the updates."""
@@ -27,29 +35,19 @@ class ScheduleConfig(Section):
     floor: float = Field(0.0, ge=0, le=1, description="Lowest rate, as a fraction of the peak; not of `constant`.")
 
     def problem(self) -> str | None:
-        """Returns what is set that this type does not have, or None."""
-        shapes = {name: getattr(self, name) for name in ("decay_updates", "factor", "patience", "floor")}
-        idle = {
-            name: value
-            for name, value in shapes.items()
-            if name not in _SHAPES[self.type] and value != type(self).model_fields[name].default
-        }
-        if not idle:
+        """Returns which values are set that this type does not have, or None."""
+        # What is written of a configuration has all values: those that are the defaults may be nobody's choice.
+        values = self.model_dump(exclude={"type"})
+        is_set = {name for name, value in values.items() if value != type(self).model_fields[name].default}
+        if not (unused := sorted(is_set - _KEYS_OF_TYPE[self.type])):
             return None
+        kept = {name: value for name, value in values.items() if name in is_set & _KEYS_OF_TYPE[self.type]}
+        section = ", ".join([f"type: {self.type}", *(f"{name}: {value}" for name, value in kept.items())])
         return (
-            f"schedule: `{self.type}` has no {' and no '.join(idle)}. "
-            f"Received: {', '.join(f'{name}={value}' for name, value in idle.items())}. "
-            f"Leave it out, or give the section anew: --set 'training.schedule={{type: {self.type}}}'."
+            f"schedule: `{self.type}` has no {' and no '.join(unused)}. "
+            f"Received: {', '.join(f'{name}={values[name]}' for name in unused)}. "
+            f"Leave it out, or give the section anew: --set 'training.schedule={{{section}}}'."
         )
-
-
-_SHAPES: dict[str, tuple[str, ...]] = {
-    "constant": (),
-    "inverse_sqrt": ("decay_updates", "floor"),
-    "cosine": ("decay_updates", "floor"),
-    "plateau": ("factor", "patience", "floor"),
-}
-"""What each type has beside the warm-up."""
 
 
 class TrainingConfig(Section):
@@ -96,10 +94,10 @@ class TrainingConfig(Section):
     def problems(self) -> list[str]:
         """Returns what does not go together, each beginning with the key's name."""
         found = [problem] if (problem := self.schedule.problem()) else []
-        if self.optimizer != "adamw" and self.weight_decay != type(self).model_fields["weight_decay"].default:
+        if self.optimizer != "adamw" and self.weight_decay not in (0, type(self).model_fields["weight_decay"].default):
             found.append(
                 f"weight_decay: `adamw` alone has it. Received: {self.weight_decay}, with optimizer: {self.optimizer}. "
-                "Leave it out, or set optimizer to `adamw`."
+                "Set it to 0, or optimizer to `adamw`."
             )
         return found
 

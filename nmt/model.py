@@ -125,20 +125,26 @@ class Seq2Seq(keras.Model):
         self.target_word_dropout = word_dropout(target_word_dropout, policy, "target_word_dropout")
         self.embedding_dropout = dropout(dropout_rate, variational_dropout, policy, "embedding_dropout")
         self.memory_dropout = dropout(dropout_rate, variational_dropout, policy, "memory_dropout")
-        grus: dict[str, Any] = {
-            "reset_after": reset_after,
-            "recurrent_dropout_rate": recurrent_dropout_rate,
-            "layer_norm": layer_norm,
-        }
-        drops: dict[str, Any] = {"dropout_rate": dropout_rate, "variational_dropout": variational_dropout}
-        self.encoder = Encoder(encoder_size, encoder_layers, **grus, **drops, dtype=policy, name="encoder")
+        self.encoder = Encoder(
+            encoder_size,
+            encoder_layers,
+            reset_after=reset_after,
+            dropout_rate=dropout_rate,
+            variational_dropout=variational_dropout,
+            recurrent_dropout_rate=recurrent_dropout_rate,
+            layer_norm=layer_norm,
+            dtype=policy,
+            name="encoder",
+        )
         self.bridge = Bridge(decoder_size, dtype=policy, name="bridge")
         self.decoder = Decoder(
             decoder_size,
             attention_size,
             decoder,
+            reset_after=reset_after,
+            recurrent_dropout_rate=recurrent_dropout_rate,
+            layer_norm=layer_norm,
             num_transitions=decoder_transitions,
-            **grus,
             dtype=policy,
             name="decoder",
         )
@@ -146,8 +152,9 @@ class Seq2Seq(keras.Model):
             target_vocabulary_size,
             embedding_size,
             tied=tied_embeddings != "none",
+            dropout_rate=dropout_rate,
+            variational_dropout=variational_dropout,
             lexical=lexical_model,
-            **drops,
             dtype=policy,
             name="readout",
         )

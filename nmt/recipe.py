@@ -56,6 +56,8 @@ _BIDIRECTIONAL_BELOW_WORDS = 100_000  # 9 thousand captions; tried with 5 thousa
 _OTHER_DROPOUT = ("model.recurrent_dropout_rate", "model.source_word_dropout", "model.target_word_dropout")
 _ONE_SCRIPT = 0.4  # English and German have 0.75, two scripts 0
 
+_DECAYS = {"inverse_sqrt": (0.22, "22 %"), "cosine": (1.0, "all")}  # share of the updates; other schedules have none
+
 _UNTRANSLATED, _SWAPPED, _MOST = 0.02, 0.02, 0.5
 _UNRELATED_LENGTHS, _ENOUGH_FOR_CORRELATION = 0.2, 100
 
@@ -104,8 +106,19 @@ def updates_per_epoch(statistics: Statistics, values: Mapping[str, Any]) -> floa
     return max(1.0, batches / batches_per_update)
 
 
+def open_keys(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
+    """Returns which of `KEYS` are chosen: all but those given, and `decay_updates` where the schedule has none.
+
+    Args:
+        given: Values that stay, by dotted key.
+        defaults: Values of keys that are neither given nor chosen.
+    """
+    decays = {**defaults, **given}["training.schedule.type"] in _DECAYS
+    return [key for key in KEYS if key not in given and (decays or key != "training.schedule.decay_updates")]
+
+
 def choose(statistics: Statistics, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[Choice]:
-    """Returns the values that suit a corpus, for all `KEYS` but those given and those that the schedule does not have.
+    """Returns the values that suit a corpus, for all `open_keys`, in their order.
 
     Args:
         statistics: The corpus.
@@ -120,7 +133,7 @@ def choose(statistics: Statistics, given: Mapping[str, Any], defaults: Mapping[s
     _choose_batches(sheet, statistics, words)
     _choose_course(sheet, statistics, words)
     _choose_validation(sheet, statistics)
-    return [sheet.choices[key] for key in KEYS if key in sheet.choices]
+    return [sheet.choices[key] for key in open_keys(given, defaults)]
 
 
 class _Sheet:
@@ -226,8 +239,8 @@ def _choose_course(sheet: _Sheet, statistics: Statistics, words: float) -> None:
     share, reason = 0.0, f"for less than {_BIDIRECTIONAL_BELOW_WORDS:,} words alone"
     if not values["tokenizer.joint"]:
         reason = "two vocabularies go one way alone"
-    elif values["training.max_minutes"]:
-        reason = "training.max_minutes may end the run before they are over"
+    elif words < _BIDIRECTIONAL_BELOW_WORDS and values["training.max_minutes"]:
+        reason = "training.max_minutes might end the run in them"
     elif words < _BIDIRECTIONAL_BELOW_WORDS:
         share, reason = 0.6, "for little text: three fifths of the epochs learn the other direction too"
     both_ways = int(share * total / in_epoch)
@@ -235,10 +248,9 @@ def _choose_course(sheet: _Sheet, statistics: Statistics, words: float) -> None:
     told = f"of some {_rounded(total):,} updates"
     warmup = int(_rounded(min(max(0.022 * total, 20), 2000)))
     sheet.choose("training.schedule.warmup_updates", warmup, f"2 % {told}")
-    decays = {"inverse_sqrt": (0.22, "22 %"), "cosine": (1.0, "all")}
-    if values["training.schedule.type"] in decays:
-        share, of = decays[values["training.schedule.type"]]
-        sheet.choose("training.schedule.decay_updates", max(1, int(_rounded(share * total))), f"{of} {told}")
+    if values["training.schedule.type"] in _DECAYS:
+        of_total, reason = _DECAYS[values["training.schedule.type"]]
+        sheet.choose("training.schedule.decay_updates", max(1, int(_rounded(of_total * total))), f"{reason} {told}")
     window = min(max(20.0, 0.0735 * total), 50_000.0)
     sheet.choose("training.ema_decay", round(1 - 1 / window, 5), f"averages the last {_rounded(window):,} {told}")
     sheet.choose("training.precision", "auto", "products in bfloat16 where this machine is faster in it")

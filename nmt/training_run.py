@@ -156,7 +156,7 @@ def _held(run: RunDirectory, told: Sequence[logging.LogRecord]) -> Iterator[RunD
 def _left_open(settings: Config) -> list[str]:
     """Returns the keys whose values are chosen when a run begins."""
     is_auto = settings.recipe == "auto"
-    chosen = [key for key in recipe.KEYS if key not in given(settings)] if is_auto else []
+    chosen = recipe.open_keys(given(settings), leaves(settings.model_dump())) if is_auto else []
     return chosen + ["recipe"] * is_auto + ["training.precision"] * (settings.training.precision == "auto")
 
 

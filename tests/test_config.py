@@ -109,7 +109,7 @@ ONE_PROBLEM = [
     (
         "training: {weight_decay: 0.1}",
         (
-            "training.weight_decay: `adamw` alone has it. Received: 0.1, with optimizer: adam. Leave it out, or set "
+            "training.weight_decay: `adamw` alone has it. Received: 0.1, with optimizer: adam. Set it to 0, or "
             "optimizer to `adamw`."
         ),
     ),
@@ -117,7 +117,7 @@ ONE_PROBLEM = [
         "training: {schedule: {type: plateau, decay_updates: 7, patience: 1}}",
         (
             "training.schedule: `plateau` has no decay_updates. Received: decay_updates=7. Leave it out, or give the "
-            "section anew: --set 'training.schedule={type: plateau}'."
+            "section anew: --set 'training.schedule={type: plateau, patience: 1}'."
         ),
     ),
     (

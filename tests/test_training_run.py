@@ -138,6 +138,18 @@ def test_resume_takes_from_the_run_what_is_left_open(tmp_path: Path) -> None:
     assert training_run.check(tmp_path / "new", auto, resume=False, replace=False) == auto
 
 
+def test_a_resumed_run_may_have_a_schedule_without_what_was_chosen(tmp_path: Path) -> None:
+    """The bug: `decay_updates`, which the recipe had chosen, was carried over to a plateau and refused there."""
+    begun = settings(schedule={"decay_updates": 3100})
+    with training_run.opened(tmp_path / "run", begun, "tensorflow", resume=False, replace=False):
+        pass
+    tree = {**settings().model_dump(exclude_unset=True), "recipe": "auto"}
+    plateau = validate({**tree, "training": {"schedule": {"type": "plateau"}}}, "test")
+    allowed = ["training.schedule"]
+    going_on = training_run.check(tmp_path / "run", plateau, resume=True, replace=False, allow_changed=allowed)
+    assert going_on.training.schedule == plateau.training.schedule
+
+
 def test_resume_tells_of_a_corpus_that_differs(tmp_path: Path) -> None:
     start(tmp_path / "run")
     tree = settings().model_dump()

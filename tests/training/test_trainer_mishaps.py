@@ -324,6 +324,14 @@ class TestBrokenNumbers:
         assert progress(run_dir)["num_rollbacks"] == 1
         assert progress(run_dir)["num_skipped"] == 5
 
+    def test_a_plateau_after_it_raises_no_rate(self, script, tree, tmp_path):  # noqa: F811
+        """The bug: the rate was below the floor by going back, and a cut took it up to the floor."""
+        script.broken, script.bleu = {6, 7, 8, 9, 10}, [9.0, 8.0, 7.0, 6.0]
+        schedule = {"type": "plateau", "warmup_updates": 0, "patience": 1, "floor": 0.8}
+        run_dir = run(with_changes(tree, {**FOUR_EPOCHS, "training.schedule": schedule}), tmp_path / "run")
+        rates = [entry["learning_rate"] / 0.02 for entry in run_dir.metrics.read()]
+        assert rates == pytest.approx([1.0, 0.5, 0.5, 0.5])
+
     def test_the_second_time_is_the_end(self, script, tree, tmp_path):  # noqa: F811
         """The state of before is the newest: what is saved is what the weights were before it went wrong."""
         script.broken = set(range(6, 100))
