@@ -17,7 +17,8 @@ from keras import ops
 from nmt.backend import Tensor
 from nmt.layers.bridge import Bridge
 from nmt.layers.decoder import Decoder, DecoderState, DecoderType
-from nmt.layers.encoder import Encoder, EncoderOutput, dropout, mean_over_tokens, word_dropout
+from nmt.layers.dropout import dropout, word_dropout
+from nmt.layers.encoder import Encoder, EncoderOutput, mean_over_tokens
 from nmt.layers.readout import Readout
 from nmt.text.special import PAD_ID
 

@@ -39,7 +39,7 @@ class RecurrentCell(keras.layers.Layer):
     def _build_recurrent_weights(self) -> None:
         width = 3 * self.units
         self.recurrent_kernel = self.add_weight(
-            shape=(self.units, width), initializer=_per_gate("orthogonal"), name="recurrent_kernel"
+            shape=(self.units, width), initializer=PerGate("orthogonal"), name="recurrent_kernel"
         )
         self.bias = self.add_weight(shape=(width,), initializer="zeros", autocast=False, name="bias")
         if self.reset_after:
@@ -113,7 +113,7 @@ class GRUCell(RecurrentCell):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         width = 3 * self.units
         self.kernel = self.add_weight(
-            shape=(input_shape[-1], width), initializer=_per_gate("glorot_uniform"), name="kernel"
+            shape=(input_shape[-1], width), initializer=PerGate("glorot_uniform"), name="kernel"
         )
         if self.layer_norm:
             self.gain = self.add_weight(shape=(width,), initializer="ones", autocast=False, name="gain")
@@ -181,7 +181,3 @@ class PerGate(keras.initializers.Initializer):
 
     def get_config(self) -> dict[str, Any]:
         return {"initializer": keras.initializers.serialize(self.initializer)}
-
-
-def _per_gate(initializer: str) -> PerGate:
-    return PerGate(initializer)

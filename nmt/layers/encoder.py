@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from nmt.backend import Tensor
+from nmt.layers.dropout import dropout
 from nmt.layers.recurrence import GRU
 
 
@@ -79,8 +80,15 @@ class Encoder(keras.layers.Layer):
 
         def direction(layer: int, reverse: bool) -> GRU:
             name = f"layer_{layer}_{'backward' if reverse else 'forward'}"
-            variant = reset_after, reverse, recurrent_dropout_rate, layer_norm
-            return GRU(units, *variant, dtype=self.dtype_policy, name=name)
+            return GRU(
+                units,
+                reset_after=reset_after,
+                reverse=reverse,
+                recurrent_dropout_rate=recurrent_dropout_rate,
+                layer_norm=layer_norm,
+                dtype=self.dtype_policy,
+                name=name,
+            )
 
         self.forward_layers = [direction(layer, reverse=False) for layer in range(num_layers)]
         self.backward_layers = [direction(layer, reverse=True) for layer in range(num_layers)]
@@ -122,25 +130,6 @@ class Encoder(keras.layers.Layer):
             "recurrent_dropout_rate": self.recurrent_dropout_rate,
             "layer_norm": self.layer_norm,
         }
-
-
-def dropout(rate: float, variational: bool, dtype: Any, name: str) -> keras.layers.Dropout:
-    """Returns dropout for (B, T, width) inputs: one mask a position, or one for all positions of a sentence.
-
-    The second is variational dropout (Gal and Ghahramani 2016, https://arxiv.org/abs/1512.05287).
-    """
-    noise_shape = (None, 1, None) if variational else None
-    return keras.layers.Dropout(rate, noise_shape=noise_shape, dtype=dtype, name=name)
-
-
-def word_dropout(rate: float, dtype: Any, name: str) -> keras.layers.Dropout:
-    """Returns dropout of whole positions of (B, T, width) inputs: each is zero with this chance, or 1 / (1 - rate) x.
-
-    So the mean of each position stays. It is the embeddings' dropout of Gal and Ghahramani (2016,
-    https://arxiv.org/abs/1512.05287, section 4.2), drawn for each position and not for each word of the vocabulary, as
-    Sennrich et al. (2016, https://arxiv.org/abs/1606.02891) drop source and target words.
-    """
-    return keras.layers.Dropout(rate, noise_shape=(None, None, 1), dtype=dtype, name=name)
 
 
 def mean_over_tokens(memory: Tensor, mask: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import keras
 from keras import ops
 
 from nmt.backend import Tensor
+from nmt.layers.dropout import dropout
 
 
 @keras.saving.register_keras_serializable(package="nmt")
@@ -56,10 +57,7 @@ class Readout(keras.layers.Layer):
         self.dropout_rate = dropout_rate
         self.variational_dropout = variational_dropout
         self.lexical = lexical
-        noise_shape = (None, 1, None) if variational_dropout else None
-        self.dropout = keras.layers.Dropout(
-            dropout_rate, noise_shape=noise_shape, dtype=self.dtype_policy, name="dropout"
-        )
+        self.dropout = dropout(dropout_rate, variational_dropout, self.dtype_policy, "dropout")
 
     def build(
         self,

@@ -1,4 +1,4 @@
-"""The preparation of a training run: from a configuration to its pairs, its tokenizers and its batches.
+"""The preparation of a training run: from a configuration to its pairs, its tokenizers, its batches and its optimizer.
 
 This module knows nothing of models.
 """

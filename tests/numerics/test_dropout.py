@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 import pytest
 from keras import ops
 
 from nmt.layers.decoder import Decoder, DecoderState
-from nmt.layers.encoder import EncoderOutput, dropout, word_dropout
+from nmt.layers.dropout import dropout, word_dropout
+from nmt.layers.encoder import EncoderOutput
 from nmt.layers.recurrence import GRU
 from nmt.text.special import PAD_ID, UNK_ID
 from tests.gradients import as_array
@@ -40,6 +43,71 @@ def test_scale(variational):
     values = on_ones(dropout(0.25, variational, "float32", "dropout"))
     np.testing.assert_allclose(np.unique(values), [0, 1 / 0.75], rtol=1e-6)
     assert abs((values == 0).mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / (400 if variational else 2400))
+
+
+def scaled(weight, mask, axis) -> None:
+    """Multiplies a weight by what a dropout layer draws, along its rows or its columns."""
+    weight.assign(as_array(weight) * (mask if axis == 1 else mask[:, None]))
+
+
+def without_target_and_lexical_features(model, mask):
+    scaled(model.target_embedding.embeddings, mask, axis=1)
+    scaled(model.readout.lexical_kernel, mask, axis=0)
+
+
+def without_source_features(model, mask):
+    for layer in (*model.encoder.forward_layers, *model.encoder.backward_layers):
+        scaled(layer.cell.kernel, mask, axis=0)
+
+
+def without_memory_features(model, mask):
+    call = model.encoder.call
+    model.encoder.call = lambda *args, **kwargs: call(*args, **kwargs) * ops.convert_to_tensor(mask)
+
+
+def without_readout_features(model, mask):
+    scaled(model.readout.output_matrix, mask, axis=1)
+
+
+SITES = {
+    "embedding_dropout": without_target_and_lexical_features,
+    "encoder.dropout": without_source_features,
+    "memory_dropout": without_memory_features,
+    "readout.dropout": without_readout_features,
+}
+"""Where the model has dropout, and what a fixed mask there does to its weights or its memory."""
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_a_mask_drops_what_its_layer_stands_for(site, rng, monkeypatch):
+    """One mask at a time, the others off: as if what it drops were not in the weights that read it."""
+    model = tiny_model(rng, dropout_rate=0.5, lexical_model=True, tied_embeddings="none")
+    inputs, _ = padded()
+    config = model.get_config()
+    width = 2 * config["encoder_size"] if site == "memory_dropout" else config["embedding_size"]
+    mask = (2.0 * (np.arange(width) % 3 != 1)).astype("float32")
+    for name in SITES:
+        layer = operator.attrgetter(name)(model)
+        drawn = mask if name == site else np.float32(1)
+        monkeypatch.setattr(
+            layer, "call", lambda x, training, drawn=drawn: x * ops.convert_to_tensor(drawn) if training else x
+        )
+    plain, dropped = as_array(model(inputs)), as_array(model(inputs, training=True))
+    SITES[site](model, mask)
+    real = as_array(inputs["target_ids"]) != PAD_ID
+    assert not np.allclose(dropped[real], plain[real], atol=1e-3)
+    np.testing.assert_allclose(dropped[real], as_array(model(inputs))[real], atol=1e-5)
+
+
+def test_encoder_and_decoder_have_a_recurrent_mask_each(rng):
+    model = tiny_model(rng, recurrent_dropout_rate=0.5)
+    inputs, _ = padded()
+    first, second = (as_array(model.encode(inputs["source_ids"], training=True).memory) for _ in range(2))
+    assert not np.allclose(first, second)
+    encoded = model.encode(inputs["source_ids"])
+    state, embedded = model.initial_state(encoded), model.target_embedding(inputs["target_ids"])
+    first, second = (as_array(model.decoder(embedded, state, encoded, training=True)[0]) for _ in range(2))
+    assert not np.allclose(first, second)
 
 
 @pytest.mark.parametrize("variational", [False, True])
