@@ -167,10 +167,11 @@ def _choose_pieces(sheet: _Sheet, statistics: Statistics, words: float) -> None:
     )
     size = _power(words, 6000, 0.4, 500, 32_000)
     sides = [source.distinct_characters, target.distinct_characters]
-    needed = 300 + 1.5 * (sum(sides) if is_joint else max(sides))
+    characters, where = (sum(sides), "both sides") if is_joint else (max(sides), "a side")
+    needed = 300 + 1.5 * characters
     reason = f"as many as {_rounded(words):,} words show often enough; 6,000 for 29,000 captions"
     if needed > size:
-        reason = f"the {max(sides):,} characters of the corpus need more pieces than its {_rounded(words):,} words"
+        reason = f"the {characters:,} characters of {where} need more pieces than {_rounded(words):,} words"
     sheet.choose("tokenizer.vocabulary_size", min(100_000, _multiple(max(size, needed), 100)), reason)
     pieces = sheet.values["tokenizer.vocabulary_size"]
     longest = max(num_pieces(side, pieces) * side.long_characters / side.num_characters for side in (source, target))
@@ -185,7 +186,8 @@ def _choose_model(sheet: _Sheet, words: float) -> None:
     reason = "256 up to 29,000 captions, then grows with the fifth root of the words"
     for name in ("embedding_size", "encoder_size", "attention_size"):
         sheet.choose(f"model.{name}", width, reason)
-    sheet.choose("model.decoder_size", _multiple(1.5 * width, 32), "half as wide again as an encoder's direction")
+    decoder_size = max(32, _multiple(1.5 * sheet.values["model.encoder_size"], 32))
+    sheet.choose("model.decoder_size", decoder_size, "half as wide again as an encoder's direction")
     layers = 2 if words >= _DEEP_FROM_WORDS else 1
     sheet.choose("model.encoder_layers", layers, f"a second one from {_DEEP_FROM_WORDS:,} words on")
     sheet.choose("model.lexical_model", True, "meant for rare words; helped with 5,000 captions")
@@ -258,7 +260,7 @@ def _choose_course(sheet: _Sheet, statistics: Statistics, words: float) -> None:
 
 def _choose_validation(sheet: _Sheet, statistics: Statistics) -> None:
     every = min(max(math.ceil(10_000 / statistics.num_pairs), 1), 5)
-    reason = "an epoch takes longer than to translate the dev corpora" if every == 1 else "epochs are short"
+    reason = "after 10,000 pairs or more, and five epochs at most"
     sheet.choose("training.validate_every_epochs", every, reason)
     patience = max(3, round(0.2 * sheet.values["training.max_epochs"] / sheet.values["training.validate_every_epochs"]))
     sheet.choose("training.early_stopping_patience", patience, "a fifth of the epochs without a better model, or three")

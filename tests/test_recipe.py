@@ -182,6 +182,8 @@ def test_what_is_chosen_fits_what_is_given() -> None:
         keys = [choice.key for choice in choose(corpus(), {"training.schedule.type": shape}, DEFAULTS)]
         assert keys == [key for key in KEYS if key != "training.schedule.decay_updates"]
     assert chosen(corpus(), model__decoder_size=1536)["training.learning_rate"] == 0.002
+    assert chosen(corpus(), model__encoder_size=512)["model.decoder_size"] == 768
+    assert chosen(corpus(), model__encoder_size=8)["model.decoder_size"] == 32
     assert chosen(corpus(), training__r_drop=0.0)["training.learning_rate"] == 0.002
     assert chosen(corpus(1_000_000), training__r_drop=1.0)["training.learning_rate"] == 0.0028
     assert chosen(corpus(5_000))["training.r_drop"] == 1.0
@@ -223,9 +225,16 @@ def test_pieces_are_about_those_that_were_counted(vocabulary_size: int, counted:
 
 
 def test_many_characters_need_many_pieces() -> None:
-    values = chosen(corpus(5_000, target=CHINESE, shared_letters=0.0))
-    assert values["tokenizer.vocabulary_size"] >= 300 + 2_500
-    assert values["training.metric"] == "chrf", "BLEU counts words"
+    choices = choose(corpus(5_000, target=CHINESE, shared_letters=0.0), {}, DEFAULTS)
+    by_key = {choice.key: choice for choice in choices}
+    pieces = by_key["tokenizer.vocabulary_size"]
+    assert pieces.value >= 300 + 2_500
+    assert pieces.reason == "the 2,500 characters of a side need more pieces than 80,000 words"
+    assert by_key["training.metric"].value == "chrf", "BLEU counts words"
+    joint = {"tokenizer.joint": True}
+    [pieces] = [choice for choice in choose(corpus(5_000, target=CHINESE), joint, DEFAULTS) if choice.key == pieces.key]
+    assert pieces.value >= 300 + 2_552
+    assert pieces.reason == "the 2,552 characters of both sides need more pieces than 80,000 words"
 
 
 def test_long_sentences_make_smaller_batches() -> None:
