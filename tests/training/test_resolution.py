@@ -10,6 +10,7 @@ import pytest
 from nmt import recipe, strict_yaml
 from nmt.config import Config, dump, load, validate
 from nmt.config_keys import leaves
+from nmt.corpora import PairStream
 from nmt.errors import ConfigError
 from nmt.run_dir import RunDirectory
 from nmt.training import resolution
@@ -101,6 +102,16 @@ def test_swapped_dev_pairs_are_told(pairs: Pairs, caplog: pytest.LogCaptureFixtu
     swapped = pairs._replace(dev=[type(pair)(pair.target, pair.source) for pair in pairs.dev])
     resolve(phrasebook(), swapped)
     assert any("dev pairs look swapped" in message for message in caplog.messages)
+
+
+def test_suspicious_training_pairs_are_told(pairs: Pairs, caplog: pytest.LogCaptureFixture) -> None:
+    clean = list(pairs.training)
+    swapped = [pair._replace(source=pair.target, target=pair.source) for pair in clean[:300]]
+    copied = [pair._replace(target=pair.source) for pair in clean[300:600]]
+    training = PairStream([swapped + copied + clean[600:]], max_held=3000)
+    resolve(phrasebook(), pairs._replace(training=training))
+    assert any("10% of the training pairs look swapped" in message for message in caplog.messages)
+    assert any("10% of the pairs look untranslated" in message for message in caplog.messages)
 
 
 def test_two_vocabularies_are_reason_enough_to_tie_less(pairs: Pairs) -> None:

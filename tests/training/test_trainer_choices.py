@@ -119,6 +119,11 @@ CHOICES = [
     ("decoding.max_source_pieces", 64, DECODING, {}),
     ("decoding.batch_size", 32, DECODING, {}),
 ]
+# Of these no other test would miss the way from the configuration to what reads it: they are in every run of the tests.
+WIRED = {
+    "tokenizer.sampling.alpha", "training.bidirectional_epochs", "training.ema_decay", "training.label_smoothing",
+    "training.r_drop",
+}  # fmt: skip
 # Corpora make every run what it is: tests/test_corpora.py, and `data.test` in test_trainer.py.
 CORPORA = {"data.train", "data.dev", "data.test"}
 
@@ -231,9 +236,12 @@ def test_the_same_again_is_the_same(tree, tmp_path, caplog):
     assert results(tree, tmp_path / "one", caplog) == results(tree, tmp_path / "other", caplog)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("key", "value", "part", "beside"), CHOICES, ids=[f"{key}={value}" for key, value, *_ in CHOICES]
+    ("key", "value", "part", "beside"),
+    [
+        pytest.param(*choice, id=f"{choice[0]}={choice[1]}", marks=[] if choice[0] in WIRED else pytest.mark.slow)
+        for choice in CHOICES
+    ],
 )
 def test_every_key_changes_something(key, value, part, beside, tree, tmp_path, caplog, known):
     base = with_changes(tree, beside)
