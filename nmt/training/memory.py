@@ -28,7 +28,7 @@ class UpdateMemory:
     """Estimates what an update takes beside what is there before it: gradients, and what they need of the layers.
 
     The factors count the arrays of the hand-written gradients; those of layer normalisation and transitions were
-    fitted. On TensorFlow on a CPU the estimate was 0.97 to 1.21 times what updates of seventeen sizes took
+    fitted. On TensorFlow on a CPU the estimate was 0.97 to 1.21 times what updates of fifteen sizes took
     (docs/reliability.md); those of the lexical model and of two passes are counted, not measured.
 
     Args:
