@@ -1,6 +1,6 @@
 """Dropout of activations (Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html).
 
-That of the recurrent state is in `recurrence.py`: its mask is drawn before the scan.
+That of the recurrent state is in `GRU` and `Decoder`: its mask is drawn once, before the scan.
 """
 
 from __future__ import annotations
